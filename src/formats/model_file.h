@@ -1,0 +1,110 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "quant/format.h"
+
+namespace agave {
+
+/// A named matrix or vector of a model file; its bytes stay where the file put them.
+struct Tensor {
+    std::string name;
+    Format format = Format::f32;
+    int n_dims = 1;
+    std::array<int64_t, 4> shape{1, 1, 1, 1};  ///< innermost first, as GGUF writes it: shape[0] is the row length
+    const std::byte* data = nullptr;
+    size_t n_bytes = 0;
+
+    int64_t row_elements() const { return shape[0]; }
+    int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
+    int64_t n_elements() const { return shape[0] * n_rows(); }
+    size_t row_bytes() const {
+        const FormatInfo& info = format_info(format);
+        return static_cast<size_t>(shape[0]) / info.block_elements * info.block_bytes;
+    }
+};
+
+/// A homogeneous array of a model file's metadata. Numbers keep their width class; strings view the mapped file.
+using MetadataArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>, std::vector<bool>,
+                                   std::vector<std::string_view>>;
+/// One value: signed, unsigned, floating, boolean, text (viewing the mapped file), or an array of one of them.
+using MetadataValue = std::variant<int64_t, uint64_t, double, bool, std::string_view, MetadataArray>;
+
+struct MetadataEntry {
+    std::string key;
+    MetadataValue value;
+};
+
+/// Key-value pairs in the file's order. The getters throw Error(bad_file) that names the file, the key, what was
+/// found and what was expected.
+class Metadata {
+  public:
+    Metadata() = default;
+    Metadata(std::string path, std::vector<MetadataEntry> entries);
+
+    const std::vector<MetadataEntry>& entries() const { return entries_; }
+    const std::string& path() const { return path_; }
+    const MetadataValue* find(std::string_view key) const;
+
+    /// An integer in [minimum, maximum]; the first form requires the key.
+    int64_t integer(std::string_view key, int64_t minimum, int64_t maximum) const;
+    int64_t integer_or(std::string_view key, int64_t fallback, int64_t minimum, int64_t maximum) const;
+    /// A finite number.
+    double number(std::string_view key) const;
+    double number_or(std::string_view key, double fallback) const;
+    bool boolean_or(std::string_view key, bool fallback) const;
+    std::string_view text(std::string_view key) const;
+    std::string_view text_or(std::string_view key, std::string_view fallback) const;
+    /// nullptr when the key is absent; throws when it holds something other than an array of text.
+    const std::vector<std::string_view>* texts(std::string_view key) const;
+    /// Numbers of any width converted; nullopt when the key is absent, throws when not an array of numbers.
+    std::optional<std::vector<double>> numbers(std::string_view key) const;
+    std::optional<std::vector<int64_t>> integers(std::string_view key) const;
+    std::optional<std::vector<bool>> booleans(std::string_view key) const;
+
+  private:
+    std::string path_;
+    std::vector<MetadataEntry> entries_;
+    std::vector<uint32_t> by_key_;  ///< indices into entries_, sorted by key
+};
+
+/// A model on disk: metadata and tensors, over one or several mapped files.
+class ModelFile {
+  public:
+    /// Opens a GGUF file (any part of a split one finds the others). Throws Error as described there; after it
+    /// returns, every tensor lies inside its file and agrees with its format.
+    static ModelFile open(const std::string& path);
+
+    const std::string& path() const { return path_; }
+    const Metadata& metadata() const { return metadata_; }
+    const std::vector<Tensor>& tensors() const { return tensors_; }
+    /// Size of all parts on disk in bytes.
+    uint64_t n_bytes() const;
+
+    /// The tensor of this name, or nullptr.
+    const Tensor* find(std::string_view name) const;
+    /// The tensor of this name; throws Error(bad_file) that names it and the file when there is none.
+    const Tensor& tensor(std::string_view name) const;
+
+    /// Asks the kernel to read the file ahead.
+    void will_need() const;
+
+  private:
+    std::string path_;
+    std::vector<MappedFile> parts_;
+    Metadata metadata_;
+    std::vector<Tensor> tensors_;
+    std::vector<uint32_t> by_name_;  ///< indices into tensors_, sorted by name
+    friend class GgufLoader;
+};
+
+}  // namespace agave
