@@ -12,7 +12,8 @@ namespace agave {
 CpuLevel best_cpu_level() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     if (!avx2) return CpuLevel::portable;
     const bool vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -33,13 +34,20 @@ CpuLevel best_cpu_level() {
 
 const char* cpu_level_name(CpuLevel level) {
     switch (level) {
-        case CpuLevel::portable: return "portable";
-        case CpuLevel::avx2: return "avx2";
-        case CpuLevel::avx512_vnni: return "avx512-vnni";
-        case CpuLevel::avx512_bf16: return "avx512-bf16";
-        case CpuLevel::neon: return "neon";
-        case CpuLevel::dotprod: return "dotprod";
-        case CpuLevel::i8mm: return "i8mm";
+        case CpuLevel::portable:
+            return "portable";
+        case CpuLevel::avx2:
+            return "avx2";
+        case CpuLevel::avx512_vnni:
+            return "avx512-vnni";
+        case CpuLevel::avx512_bf16:
+            return "avx512-bf16";
+        case CpuLevel::neon:
+            return "neon";
+        case CpuLevel::dotprod:
+            return "dotprod";
+        case CpuLevel::i8mm:
+            return "i8mm";
     }
     return "unknown";
 }

@@ -4,8 +4,8 @@
 
 namespace agave {
 
-/// The instruction-set level of the CPU kernels, chosen once at start. Levels of one architecture are ordered:
-/// a CPU that runs a level runs the ones before it.
+/// The instruction-set level of the CPU kernels, chosen once at start. Levels of one architecture are
+/// ordered: a CPU that runs a level runs the ones before it.
 enum class CpuLevel {
     portable,     ///< plain C++
     avx2,         ///< x86-64: AVX2, FMA, F16C

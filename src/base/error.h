@@ -15,8 +15,8 @@ enum class ErrorKind {
     runtime       ///< memory, input/output, interruption (exit 1)
 };
 
-/// The exception of agave: a kind and one sentence that names the file, tensor or flag, what was found and what
-/// was expected. Thrown while loading and for bad requests, never on the hot path.
+/// The exception of agave: a kind and one sentence that names the file, tensor or flag, what was found and
+/// what was expected. Thrown while loading and for bad requests, never on the hot path.
 class Error : public std::exception {
   public:
     Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}

@@ -17,7 +17,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     // O_NONBLOCK keeps open() from waiting for a writer when the path is a FIFO.
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) fail(ErrorKind::usage, "cannot open '%s': %s", path.c_str(), std::strerror(errno));
-    struct stat status {};
+    struct stat status{};
     const bool known = ::fstat(descriptor, &status) == 0;
     if (!known || !S_ISREG(status.st_mode)) {
         ::close(descriptor);
@@ -32,12 +32,15 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
     const int reason = errno;
     ::close(descriptor);
-    if (address == MAP_FAILED) fail(ErrorKind::runtime, "cannot map '%s': %s", path.c_str(), std::strerror(reason));
+    if (address == MAP_FAILED)
+        fail(ErrorKind::runtime, "cannot map '%s': %s", path.c_str(), std::strerror(reason));
     data_ = static_cast<const std::byte*>(address);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
     std::swap(path_, other.path_);

@@ -25,7 +25,8 @@ constexpr uint16_t float_to_half(float value) {
     if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u | ((magnitude >> 13) & 0x3FFu));
     if (magnitude >= 0x477FF000u) return static_cast<uint16_t>(sign | 0x7C00u);
     if (magnitude < 0x38800000u) {
-        // Adding 0.5 aligns the value's unit with float32's last place, so that the addition rounds it for us.
+        // Adding 0.5 aligns the value's unit with float32's last place, so that the addition rounds it for
+        // us.
         const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
         return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
     }
@@ -34,7 +35,9 @@ constexpr uint16_t float_to_half(float value) {
 }
 
 /// bfloat16 bits to float32, exact.
-constexpr float bfloat16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+constexpr float bfloat16_to_float(uint16_t bits) {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// float32 to bfloat16, round to nearest even; NaN is made quiet.
 constexpr uint16_t float_to_bfloat16(float value) {

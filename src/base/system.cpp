@@ -32,7 +32,8 @@ int available_processors() {
     return std::max(1, static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
-/// The first number in `path` after `label` (or at its start when `label` is empty); false where there is none.
+/// The first number in `path` after `label` (or at its start when `label` is empty); false where there is
+/// none.
 static bool read_number(const char* path, const char* label, uint64_t& value) {
     std::FILE* file = std::fopen(path, "r");
     if (!file) return false;
@@ -50,9 +51,11 @@ uint64_t available_memory_bytes() {
     if (read_number("/proc/meminfo", "MemAvailable:", kibibytes))
         available = kibibytes * 1024;
     else
-        available = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+        available =
+            static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
     uint64_t limit = 0, used = 0;
-    if (read_number("/sys/fs/cgroup/memory.max", "", limit) && read_number("/sys/fs/cgroup/memory.current", "", used))
+    if (read_number("/sys/fs/cgroup/memory.max", "", limit) &&
+        read_number("/sys/fs/cgroup/memory.current", "", used))
         available = std::min(available, limit > used ? limit - used : 0);
     return available;
 }
@@ -84,7 +87,8 @@ PageMemory::PageMemory(size_t bytes) : size_(bytes) {
 #endif
     void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (address == MAP_FAILED)
-        fail(ErrorKind::runtime, "cannot allocate %.1f MB of memory: %s", static_cast<double>(bytes) / 1e6, std::strerror(errno));
+        fail(ErrorKind::runtime, "cannot allocate %.1f MB of memory: %s", static_cast<double>(bytes) / 1e6,
+             std::strerror(errno));
     data_ = static_cast<std::byte*>(address);
 #if defined(MADV_HUGEPAGE)
     // Huge pages would make small buffers resident whole.

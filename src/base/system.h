@@ -18,8 +18,8 @@ uint64_t available_memory_bytes();
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
 
-/// Memory for caches and scratch, mapped but untouched (so it costs nothing until written), zero when first read,
-/// on huge pages where the kernel gives them. Move-only; throws Error(runtime) when the kernel refuses.
+/// Memory for caches and scratch, mapped but untouched (so it costs nothing until written), zero when first
+/// read, on huge pages where the kernel gives them. Move-only; throws Error(runtime) when the kernel refuses.
 class PageMemory {
   public:
     PageMemory() = default;
@@ -31,7 +31,8 @@ class PageMemory {
     std::byte* data() const { return data_; }
     size_t size() const { return size_; }
 
-    /// Gives [offset, offset + bytes) back to the kernel; it reads as zero afterwards. Rounded inward to pages.
+    /// Gives [offset, offset + bytes) back to the kernel; it reads as zero afterwards. Rounded inward to
+    /// pages.
     void release(size_t offset, size_t bytes) const;
 
   private:

@@ -1,6 +1,5 @@
 #include "base/thread_team.h"
 
-
 namespace agave {
 
 namespace {
@@ -26,7 +25,8 @@ void wait_for_change(const std::atomic<uint32_t>& word, uint32_t seen) {
 
 ThreadTeam::ThreadTeam(int n_threads) : n_threads_(n_threads < 1 ? 1 : n_threads) {
     threads_.reserve(static_cast<size_t>(n_threads_ - 1));
-    for (int thread = 1; thread < n_threads_; thread++) threads_.emplace_back([this, thread] { work(thread); });
+    for (int thread = 1; thread < n_threads_; thread++)
+        threads_.emplace_back([this, thread] { work(thread); });
 }
 
 ThreadTeam::~ThreadTeam() {

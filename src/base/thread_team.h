@@ -9,8 +9,8 @@
 
 namespace agave {
 
-/// A persistent team of threads; the caller of run() is thread 0. Waiting threads spin for a short while, then
-/// sleep, so a step costs well under a microsecond a barrier and an idle team costs nothing.
+/// A persistent team of threads; the caller of run() is thread 0. Waiting threads spin for a short while,
+/// then sleep, so a step costs well under a microsecond a barrier and an idle team costs nothing.
 class ThreadTeam {
   public:
     /// Starts n_threads - 1 threads (n_threads >= 1).
@@ -21,7 +21,8 @@ class ThreadTeam {
 
     int n_threads() const { return n_threads_; }
 
-    /// Calls task(thread) on every thread of the team and returns when all have returned. The task must not throw.
+    /// Calls task(thread) on every thread of the team and returns when all have returned. The task must not
+    /// throw.
     template <typename Task>
     void run(Task&& task) {
         using T = std::remove_reference_t<Task>;
@@ -46,8 +47,8 @@ class ThreadTeam {
     std::atomic<bool> stop_{false};
 };
 
-/// The half-open range of `n` items that `thread` of `n_threads` works on, in multiples of `grain`; the ranges of
-/// all threads partition [0, n) in order.
+/// The half-open range of `n` items that `thread` of `n_threads` works on, in multiples of `grain`; the
+/// ranges of all threads partition [0, n) in order.
 struct Range {
     int64_t begin;
     int64_t end;

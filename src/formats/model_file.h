@@ -20,7 +20,8 @@ struct Tensor {
     std::string name;
     Format format = Format::f32;
     int n_dims = 1;
-    std::array<int64_t, 4> shape{1, 1, 1, 1};  ///< innermost first, as GGUF writes it: shape[0] is the row length
+    std::array<int64_t, 4> shape{1, 1, 1,
+                                 1};  ///< innermost first, as GGUF writes it: shape[0] is the row length
     const std::byte* data = nullptr;
     size_t n_bytes = 0;
 
@@ -33,10 +34,12 @@ struct Tensor {
     }
 };
 
-/// A homogeneous array of a model file's metadata. Numbers keep their width class; strings view the mapped file.
-using MetadataArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>, std::vector<bool>,
-                                   std::vector<std::string_view>>;
-/// One value: signed, unsigned, floating, boolean, text (viewing the mapped file), or an array of one of them.
+/// A homogeneous array of a model file's metadata. Numbers keep their width class; strings view the mapped
+/// file.
+using MetadataArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
+                                   std::vector<bool>, std::vector<std::string_view>>;
+/// One value: signed, unsigned, floating, boolean, text (viewing the mapped file), or an array of one of
+/// them.
 using MetadataValue = std::variant<int64_t, uint64_t, double, bool, std::string_view, MetadataArray>;
 
 struct MetadataEntry {
@@ -44,8 +47,8 @@ struct MetadataEntry {
     MetadataValue value;
 };
 
-/// Key-value pairs in the file's order. The getters throw Error(bad_file) that names the file, the key, what was
-/// found and what was expected.
+/// Key-value pairs in the file's order. The getters throw Error(bad_file) that names the file, the key, what
+/// was found and what was expected.
 class Metadata {
   public:
     Metadata() = default;
@@ -80,8 +83,8 @@ class Metadata {
 /// A model on disk: metadata and tensors, over one or several mapped files.
 class ModelFile {
   public:
-    /// Opens a GGUF file (any part of a split one finds the others). Throws Error as described there; after it
-    /// returns, every tensor lies inside its file and agrees with its format.
+    /// Opens a GGUF file (any part of a split one finds the others). Throws Error as described there; after
+    /// it returns, every tensor lies inside its file and agrees with its format.
     static ModelFile open(const std::string& path);
 
     const std::string& path() const { return path_; }

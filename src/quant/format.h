@@ -8,9 +8,19 @@ namespace agave {
 
 /// Every weight format that agave knows by name. The value is an index into formats(), not a file's type id.
 enum class Format : uint8_t {
-    f32, f16, bf16,
-    q4_0, q4_1, q5_0, q5_1, q8_0,
-    q2_k, q3_k, q4_k, q5_k, q6_k,
+    f32,
+    f16,
+    bf16,
+    q4_0,
+    q4_1,
+    q5_0,
+    q5_1,
+    q8_0,
+    q2_k,
+    q3_k,
+    q4_k,
+    q5_k,
+    q6_k,
 };
 
 /// What the engine knows of one weight format. A row of weights is a sequence of blocks.
@@ -21,8 +31,8 @@ struct FormatInfo {
     uint16_t block_elements;  ///< weights in a block (1 for the float formats)
     uint16_t block_bytes;     ///< bytes in a block
 
-    /// Decodes `n` weights (a multiple of block_elements) from `blocks` to float32: bit for bit what gguf-py's
-    /// `dequantize` gives.
+    /// Decodes `n` weights (a multiple of block_elements) from `blocks` to float32: bit for bit what
+    /// gguf-py's `dequantize` gives.
     void (*decode)(const std::byte* blocks, float* out, int64_t n);
 };
 

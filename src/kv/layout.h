@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace agave {
+
+/// How one number of K or V is stored.
+enum class KvFormat : uint8_t { f16, f32 };
+
+constexpr size_t kv_element_bytes(KvFormat format) {
+    return format == KvFormat::f16 ? 2 : 4;
+}
+
+/// Tokens in one page. Pages begin at absolute multiples of it, so a token's place never depends on the
+/// batch.
+constexpr int kPageTokens = 64;
+
+/// K and V of one layer, for one token.
+struct KvShape {
+    int kv_heads = 0;
+    int head_dim = 0;        ///< of K
+    int value_head_dim = 0;  ///< of V
+
+    /// Bytes of this layer's part of a page. How K and V lie inside it is the backend's choice.
+    size_t page_bytes(KvFormat format) const {
+        return static_cast<size_t>(kPageTokens) * static_cast<size_t>(kv_heads) *
+               static_cast<size_t>(head_dim + value_head_dim) * kv_element_bytes(format);
+    }
+};
+
+/// One layer's K and V of one sequence, as a backend sees it: page p covers positions
+/// [p * kPageTokens, (p + 1) * kPageTokens) and lies at base + page_ids[p] * page_stride. Pages that a
+/// sliding window has passed have id -1.
+struct KvView {
+    std::byte* base = nullptr;  ///< the pool, at this layer's part of its pages
+    size_t page_stride = 0;     ///< bytes from one page to the next
+    const int32_t* page_ids = nullptr;
+
+    std::byte* page(int64_t index) const { return base + static_cast<size_t>(page_ids[index]) * page_stride; }
+};
+
+}  // namespace agave
