@@ -94,21 +94,26 @@ struct Kernels {
     /// Stores one token's K [kv_heads * head_dim] and V [kv_heads * value_head_dim] at `position`.
     void (*store_kv)(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position,
                      const float* k, const float* v);
-    /// The work items of an attention task are numbered [0, attention_items(task)); each writes its partial
-    /// result into `partials` (attention_partial_floats(task) floats in all), any thread, any order...
+    /// The work items of an attention task are numbered [0, attention_items(task)), the costly ones first;
+    /// any thread, any order. An item writes into task.out, or into `partials`
+    /// (attention_partial_floats(task) floats in all) where the keys of a row are split among items...
     void (*attention_item)(const AttentionTask& task, int64_t item, float* partials, std::byte* scratch);
-    /// ...and after a barrier the rows [row_begin, row_end) are merged in the order of positions into
-    /// task.out.
-    void (*attention_merge)(const AttentionTask& task, int row_begin, int row_end, const float* partials);
+    /// ...and then, after a barrier, the merges [begin, end) of attention_merges(task) join the splits in the
+    /// order of positions into task.out.
+    void (*attention_merge)(const AttentionTask& task, int begin, int end, const float* partials);
 };
 
 /// Bytes of one row of k activations, a multiple of 64.
 size_t activation_row_bytes(Activation activation, int64_t k);
-/// Scratch that a thread needs for matmul, and for attention.
+/// Scratch that a thread needs for matmul, and for attention (64-byte aligned, any task of
+/// this shape).
 size_t matmul_scratch_bytes(int64_t k);
-size_t attention_scratch_bytes(const AttentionTask& task);
+size_t attention_scratch_bytes(const KvShape& shape, int n_heads);
+/// What attention_item and attention_merge above number; the sizes depend on the task's shape, positions and
+/// rows only. Without splits there are no merges (0) and no partials (0).
 int64_t attention_items(const AttentionTask& task);
 size_t attention_partial_floats(const AttentionTask& task);
+int attention_merges(const AttentionTask& task);
 
 /// The kernels of a level that this build holds and this CPU runs; throws Error(unsupported) otherwise.
 const Kernels& kernels(CpuLevel level);
