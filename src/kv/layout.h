@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "graph/kv_layer.h"
+
 namespace agave {
 
 /// How one number of K or V is stored.
@@ -16,18 +18,11 @@ constexpr size_t kv_element_bytes(KvFormat format) {
 /// batch.
 constexpr int kPageTokens = 64;
 
-/// K and V of one layer, for one token.
-struct KvShape {
-    int kv_heads = 0;
-    int head_dim = 0;        ///< of K
-    int value_head_dim = 0;  ///< of V
-
-    /// Bytes of this layer's part of a page. How K and V lie inside it is the backend's choice.
-    size_t page_bytes(KvFormat format) const {
-        return static_cast<size_t>(kPageTokens) * static_cast<size_t>(kv_heads) *
-               static_cast<size_t>(head_dim + value_head_dim) * kv_element_bytes(format);
-    }
-};
+/// Bytes of a layer's part of a page. How K and V lie inside it is the backend's choice.
+constexpr size_t page_bytes(const KvShape& shape, KvFormat format) {
+    return static_cast<size_t>(kPageTokens) * static_cast<size_t>(shape.kv_heads) *
+           static_cast<size_t>(shape.head_dim + shape.value_head_dim) * kv_element_bytes(format);
+}
 
 /// One layer's K and V of one sequence, as a backend sees it: page p covers positions
 /// [p * kPageTokens, (p + 1) * kPageTokens) and lies at base + page_ids[p] * page_stride. Pages that a

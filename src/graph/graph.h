@@ -1,0 +1,180 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "formats/model_file.h"
+#include "graph/kv_layer.h"
+
+namespace agave {
+
+/// A matrix of float32 that the graph computes: `width` columns and one row for each token of the batch, or,
+/// after select_outputs, for each token whose logits were asked for. An index into Graph::values.
+struct Value {
+    int32_t id = -1;
+    bool operator==(const Value&) const = default;
+};
+
+enum class Rows : uint8_t { tokens, outputs };
+
+struct ValueInfo {
+    int64_t width = 0;
+    Rows rows = Rows::tokens;
+};
+
+/// The nonlinearity of a gated MLP.
+enum class GateKind : uint8_t { silu, gelu_tanh };
+
+/// Rotary position embedding (Su et al. 2021, RoFormer, section 3.4.2): the angle of pair i at position p is
+/// p * inverse_frequencies[i], both float32, as Hugging Face computes it.
+struct RopeTable {
+    std::vector<float> inverse_frequencies;
+    bool operator==(const RopeTable&) const = default;
+};
+
+/// The operations. Each names its inputs, its output and what it takes from the model.
+namespace op {
+
+/// out = row `token` of table, times scale.
+struct Embed {
+    const Tensor* table;
+    float scale;
+    Value out;
+};
+/// RMSNorm (Zhang and Sennrich 2019) over each group of `group` columns; weight has `group` entries.
+struct RmsNorm {
+    Value x;
+    const Tensor* weight;
+    float epsilon;
+    int64_t group;
+    Value out;
+};
+/// out = x * weight^T (+ bias); with `accumulate`, out already holds what is added to.
+struct Linear {
+    Value x;
+    const Tensor* weight;
+    const Tensor* bias;
+    Value out;
+    bool accumulate;
+};
+/// out = kind(gate) * up, element by element.
+struct Gate {
+    Value gate, up;
+    GateKind kind;
+    Value out;
+};
+/// out = kind(x * gate^T) * (x * up^T): what fuse() makes of two Linear and a Gate.
+struct GatedLinear {
+    Value x;
+    const Tensor *gate, *up;
+    GateKind kind;
+    Value out;
+};
+/// Rotates the first 2 * n_pairs columns of each head of x.
+struct Rope {
+    Value x;
+    int32_t table;  ///< index into Graph::rope_tables
+    int32_t n_heads;
+    int32_t head_dim;
+    bool halves;  ///< pairs (i, i + n_pairs) as in GPT-NeoX; otherwise (2i, 2i + 1)
+    Value out;
+};
+/// Stores k and v in the layer's pages, then attends from q to all of them that causality and the window
+/// allow.
+struct Attention {
+    Value q, k, v;
+    int32_t kv_layer;  ///< index into Graph::kv_layers
+    int32_t n_heads;
+    float scale;
+    float softcap;        ///< 0: none
+    const Tensor* sinks;  ///< nullptr: none
+    Value out;
+};
+/// out += x; the same storage as the first operand.
+struct Add {
+    Value x;
+    Value out;
+};
+/// Keeps the rows whose logits were asked for.
+struct SelectOutputs {
+    Value x;
+    Value out;
+};
+/// out = cap * tanh(x / cap).
+struct Softcap {
+    Value x;
+    float cap;
+    Value out;
+};
+
+}  // namespace op
+
+using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Gate, op::GatedLinear, op::Rope,
+                               op::Attention, op::Add, op::SelectOutputs, op::Softcap>;
+
+/// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
+/// mixed batches. The methods append an operation and return its value; they check shapes against the weights
+/// and throw Error(bad_file) that names the tensor.
+class Graph {
+  public:
+    Value embed(const Tensor& table, float scale = 1.0f);
+    Value rms_norm(Value x, const Tensor& weight, float epsilon);
+    /// RMSNorm of each head by itself; weight has head_dim entries.
+    Value head_norm(Value x, const Tensor& weight, float epsilon);
+    Value linear(Value x, const Tensor& weight, const Tensor* bias = nullptr);
+    Value gate(GateKind kind, Value gate, Value up);
+    Value rope(Value x, const RopeTable& table, int n_heads, bool halves);
+    struct AttentionOptions {
+        int n_heads = 0;
+        int kv_heads = 0;
+        int window = 0;
+        float scale = 0;
+        float softcap = 0;
+        const Tensor* sinks = nullptr;
+    };
+    Value attention(Value q, Value k, Value v, const AttentionOptions& options);
+    /// The residual stream: returns residual + x and ends the life of `residual`.
+    Value add(Value residual, Value x);
+    Value select_outputs(Value x);
+    Value softcap(Value x, float cap);
+    /// Declares x to be the logits, the graph's result.
+    void set_logits(Value x);
+
+    int64_t width(Value value) const { return values[static_cast<size_t>(value.id)].width; }
+
+    std::vector<Operation> operations;
+    std::vector<ValueInfo> values;
+    std::vector<RopeTable> rope_tables;
+    std::vector<KvLayer> kv_layers;
+    Value logits;
+
+  private:
+    Value new_value(int64_t width, Rows rows);
+    const ValueInfo& info(Value value) const { return values[static_cast<size_t>(value.id)]; }
+};
+
+/// The value that the operation writes, and those that it reads.
+Value output_of(const Operation& operation);
+std::vector<Value> inputs_of(const Operation& operation);
+/// The name of the operation, as `--profile` prints it.
+const char* operation_name(const Operation& operation);
+
+/// Rewrites the graph to fewer, larger operations that compute the same: gate, up and activation become
+/// GatedLinear; residual + linear becomes a Linear that accumulates.
+void fuse(Graph& graph);
+
+/// Where each value lives: values that are never alive together share storage. Offsets and the total are in
+/// columns (floats for each row). An output may share its offset with an input that nobody reads later
+/// (RmsNorm, Rope, Softcap).
+struct MemoryPlan {
+    std::vector<int64_t> token_offsets;   ///< by value id; -1 for values of output rows
+    std::vector<int64_t> output_offsets;  ///< by value id; -1 for values of token rows
+    int64_t token_columns = 0;
+    int64_t output_columns = 0;
+};
+MemoryPlan plan_memory(const Graph& graph);
+
+}  // namespace agave

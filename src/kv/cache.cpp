@@ -1,0 +1,147 @@
+#include "kv/cache.h"
+
+#include <algorithm>
+
+namespace agave {
+
+namespace {
+
+constexpr int64_t pages_for(int64_t n_tokens) {
+    return (n_tokens + kPageTokens - 1) / kPageTokens;
+}
+
+/// Pages that a window can hold at once: those it touches, while a step of `step` tokens is being stored.
+int64_t window_pages(int64_t window, int64_t step) {
+    return pages_for(window + step) + 1;
+}
+
+/// The first page that a query at `position` or later reads.
+int64_t first_needed_page(int32_t window, int64_t position) {
+    return window == 0 ? 0 : std::max<int64_t>(0, position - window + 1) / kPageTokens;
+}
+
+}  // namespace
+
+KvCache::KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_tokens, int max_sequences,
+                 int64_t max_step_tokens)
+    : format_(format) {
+    for (const KvLayer& layer : layers) {
+        size_t index = 0;
+        while (index < classes_.size() && classes_[index].window != layer.window) index++;
+        if (index == classes_.size()) classes_.emplace_back().window = layer.window;
+        layers_.push_back({static_cast<int>(index), classes_[index].page_bytes});
+        classes_[index].page_bytes += agave::page_bytes(layer.shape, format);
+    }
+    for (Class& c : classes_) {
+        c.n_pages = pages_for(max_tokens) + max_sequences;
+        if (c.window != 0)
+            c.n_pages = std::min(c.n_pages, window_pages(c.window, max_step_tokens) * max_sequences);
+        c.memory = PageMemory(c.page_bytes * static_cast<size_t>(c.n_pages));
+    }
+}
+
+KvSequence KvCache::new_sequence() const {
+    KvSequence sequence;
+    sequence.page_ids.resize(classes_.size());
+    sequence.first_page.assign(classes_.size(), 0);
+    return sequence;
+}
+
+void KvCache::release(KvSequence& sequence) {
+    for (size_t i = 0; i < classes_.size(); i++)
+        for (int32_t page : sequence.page_ids[i])
+            if (page >= 0) classes_[i].free_pages.push_back(page);
+    sequence = new_sequence();
+}
+
+bool KvCache::reserve(KvSequence& sequence, int64_t n) {
+    const int64_t needed = pages_for(sequence.n_tokens + n);
+    for (size_t i = 0; i < classes_.size(); i++)
+        if (needed - static_cast<int64_t>(sequence.page_ids[i].size()) > classes_[i].available())
+            return false;
+    for (size_t i = 0; i < classes_.size(); i++) {
+        Class& c = classes_[i];
+        while (static_cast<int64_t>(sequence.page_ids[i].size()) < needed) {
+            int32_t page;
+            if (c.free_pages.empty()) {
+                page = static_cast<int32_t>(c.n_fresh++);
+            } else {
+                page = c.free_pages.back();
+                c.free_pages.pop_back();
+            }
+            sequence.page_ids[i].push_back(page);
+        }
+    }
+    return true;
+}
+
+void KvCache::commit(KvSequence& sequence, int64_t n) {
+    sequence.n_tokens += n;
+    for (size_t i = 0; i < classes_.size(); i++) {
+        const int64_t needed = first_needed_page(classes_[i].window, sequence.n_tokens);
+        for (int64_t& first = sequence.first_page[i]; first < needed; first++) {
+            int32_t& page = sequence.page_ids[i][static_cast<size_t>(first)];
+            classes_[i].free_pages.push_back(page);
+            page = -1;
+        }
+    }
+}
+
+bool KvCache::truncate(KvSequence& sequence, int64_t n_tokens) {
+    if (n_tokens >= sequence.n_tokens) return n_tokens == sequence.n_tokens;
+    for (size_t i = 0; i < classes_.size(); i++)
+        if (first_needed_page(classes_[i].window, n_tokens) < sequence.first_page[i]) return false;
+    for (size_t i = 0; i < classes_.size(); i++) {
+        std::vector<int32_t>& pages = sequence.page_ids[i];
+        while (static_cast<int64_t>(pages.size()) > pages_for(n_tokens)) {
+            if (pages.back() >= 0) classes_[i].free_pages.push_back(pages.back());
+            pages.pop_back();
+        }
+        sequence.first_page[i] = std::min(sequence.first_page[i], static_cast<int64_t>(pages.size()));
+    }
+    sequence.n_tokens = n_tokens;
+    return true;
+}
+
+KvView KvCache::view(const KvSequence& sequence, int layer) const {
+    const LayerPlace& place = layers_[static_cast<size_t>(layer)];
+    const Class& c = classes_[static_cast<size_t>(place.class_index)];
+    return {c.memory.data() + place.offset, c.page_bytes,
+            sequence.page_ids[static_cast<size_t>(place.class_index)].data()};
+}
+
+size_t KvCache::full_page_bytes() const {
+    size_t bytes = 0;
+    for (const Class& c : classes_) bytes += c.window == 0 ? c.page_bytes : 0;
+    return bytes;
+}
+
+size_t KvCache::window_page_bytes() const {
+    size_t bytes = 0;
+    for (const Class& c : classes_) bytes += c.window != 0 ? c.page_bytes : 0;
+    return bytes;
+}
+
+size_t KvCache::used_bytes() const {
+    size_t bytes = 0;
+    for (const Class& c : classes_) bytes += c.page_bytes * static_cast<size_t>(c.n_pages - c.available());
+    return bytes;
+}
+
+size_t KvCache::reserved_bytes() const {
+    size_t bytes = 0;
+    for (const Class& c : classes_) bytes += c.memory.size();
+    return bytes;
+}
+
+size_t kv_bytes(std::span<const KvLayer> layers, KvFormat format, int64_t n_tokens) {
+    size_t bytes = 0;
+    for (const KvLayer& layer : layers) {
+        int64_t pages = pages_for(n_tokens);
+        if (layer.window != 0) pages -= first_needed_page(layer.window, n_tokens);
+        bytes += agave::page_bytes(layer.shape, format) * static_cast<size_t>(pages);
+    }
+    return bytes;
+}
+
+}  // namespace agave

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/system.h"
+#include "kv/layout.h"
+
+namespace agave {
+
+/// The pages of one sequence. Layers with the same window form a class and share a page table.
+struct KvSequence {
+    int64_t n_tokens = 0;                        ///< positions [0, n_tokens) are stored
+    std::vector<std::vector<int32_t>> page_ids;  ///< [class][page index]; -1 where the window has passed
+    std::vector<int64_t> first_page;             ///< [class] the first page that is still held
+};
+
+/// K and V of any number of sequences, in pages of kPageTokens tokens. Memory is reserved whole at the start
+/// and becomes resident page by page as tokens are stored.
+class KvCache {
+  public:
+    /// Room for `max_tokens` tokens over all sequences, at most `max_sequences` of them, when a step adds at
+    /// most `max_step_tokens` tokens. Throws Error(runtime) when the address space cannot be had.
+    KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_tokens, int max_sequences,
+            int64_t max_step_tokens);
+
+    KvFormat format() const { return format_; }
+    KvSequence new_sequence() const;
+    /// Gives all pages of a sequence back.
+    void release(KvSequence& sequence);
+
+    /// Takes the pages that positions [n_tokens, n_tokens + n) need. Returns false, and changes nothing, when
+    /// there are not enough.
+    bool reserve(KvSequence& sequence, int64_t n);
+    /// Declares the reserved n tokens stored, and gives back pages that every window has passed.
+    void commit(KvSequence& sequence, int64_t n);
+    /// Forgets all positions from n_tokens on. Returns false, and changes nothing, when a window's pages that
+    /// the shorter sequence needs are gone.
+    bool truncate(KvSequence& sequence, int64_t n_tokens);
+
+    /// The view of one layer for the backend.
+    KvView view(const KvSequence& sequence, int layer) const;
+
+    /// Bytes that one page of tokens takes over all layers that keep every position, and over those with a
+    /// window.
+    size_t full_page_bytes() const;
+    size_t window_page_bytes() const;
+    /// Bytes of the pages that sequences hold now.
+    size_t used_bytes() const;
+    /// Bytes that are reserved in all.
+    size_t reserved_bytes() const;
+
+  private:
+    struct Class {
+        int32_t window = 0;
+        size_t page_bytes = 0;
+        int64_t n_pages = 0;
+        int64_t n_fresh = 0;              ///< pages never used so far begin here
+        std::vector<int32_t> free_pages;  ///< used before and given back
+        PageMemory memory;
+
+        int64_t available() const { return n_pages - n_fresh + static_cast<int64_t>(free_pages.size()); }
+    };
+    struct LayerPlace {
+        int class_index;
+        size_t offset;  ///< of the layer's part in a page
+    };
+
+    KvFormat format_;
+    std::vector<Class> classes_;
+    std::vector<LayerPlace> layers_;
+};
+
+/// The bytes that `n_tokens` tokens of one sequence hold, as `agave inspect` prints them and KvCache
+/// allocates them.
+size_t kv_bytes(std::span<const KvLayer> layers, KvFormat format, int64_t n_tokens);
+
+}  // namespace agave
