@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+
+#include "models/model.h"
+
+namespace agave {
+
+/// Fills in what every architecture has: name, layers, context and embedding lengths, vocabulary; each
+/// checked against the others and against the token embedding.
+void read_common(const ModelFile& file, Model& model);
+
+/// The hyperparameters of an attention layer that is alike in all layers.
+struct AttentionSizes {
+    int n_heads;
+    int kv_heads;
+    int head_dim;
+};
+AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model);
+
+/// "<architecture>.<suffix>", the way hyperparameters are keyed.
+std::string key(const Model& model, const char* suffix);
+
+/// rms_norm's epsilon: a positive number below 1.
+float read_epsilon(const ModelFile& file, const Model& model);
+
+/// RoPE's inverse frequencies base^(-2i / n_dims), i < n_dims / 2, in float32 as Hugging Face computes them.
+RopeTable rope_table(double base, int64_t n_dims);
+/// The same, with the file's scaling applied: `<arch>.rope.scaling.*` of type linear (Chen et al. 2023,
+/// "Position Interpolation"), and the tensor rope_freqs.weight of divisors (Llama 3). Other types are refused
+/// by name.
+RopeTable scaled_rope_table(const ModelFile& file, const Model& model, double base, int64_t n_dims);
+/// `<arch>.rope.<suffix>`, a base of RoPE: a number above 0.
+double read_rope_base(const ModelFile& file, const Model& model, const char* suffix, double fallback);
+
+/// The tensors of one layer: layer("attn_q.weight") is blk.<layer>.attn_q.weight.
+struct LayerTensors {
+    const ModelFile& file;
+    int64_t layer;
+    const Tensor& operator()(const char* name) const;
+    const Tensor* find(const char* name) const;  ///< nullptr where the file has none
+};
+
+/// output.weight, or the token embedding where the two are tied.
+const Tensor& output_matrix(const ModelFile& file);
+
+}  // namespace agave

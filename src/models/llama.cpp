@@ -1,0 +1,48 @@
+#include <cmath>
+
+#include "base/error.h"
+#include "models/common.h"
+
+namespace agave {
+
+/// Llama (Touvron et al. 2023; Llama 3: Grattafiori et al. 2024), and what shares its shape: SmolLM2,
+/// Mistral. GGUF holds q and k with rows permuted so that RoPE rotates adjacent pairs.
+void build_llama(const ModelFile& file, Model& model) {
+    if (file.metadata().integer_or(key(model, "expert_count"), 0, 0, INT32_MAX) != 0)
+        fail(ErrorKind::unsupported,
+             "'%s' is a mixture of experts, which agave does not run for the llama architecture yet",
+             file.path().c_str());
+    const auto [n_heads, kv_heads, head_dim] = read_attention_sizes(file, model);
+    const float epsilon = read_epsilon(file, model);
+    const int64_t rope_dims =
+        file.metadata().integer_or(key(model, "rope.dimension_count"), head_dim, 2, head_dim);
+    const RopeTable rope =
+        scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), rope_dims);
+    const Graph::AttentionOptions options{
+        .n_heads = n_heads, .kv_heads = kv_heads, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))};
+    Graph& g = model.graph;
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+
+        Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
+        Value q = g.rope(g.linear(x, w("attn_q.weight"), w.find("attn_q.bias")), rope, n_heads, false);
+        Value k = g.rope(g.linear(x, w("attn_k.weight"), w.find("attn_k.bias")), rope, kv_heads, false);
+        Value v = g.linear(x, w("attn_v.weight"), w.find("attn_v.bias"));
+        Value attended = g.attention(q, k, v, options);
+        if (layer + 1 == model.n_layers) {
+            attended = g.select_outputs(attended);
+            h = g.select_outputs(h);
+        }
+        h = g.add(h, g.linear(attended, w("attn_output.weight"), w.find("attn_output.bias")));
+
+        x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
+        x = g.gate(GateKind::silu, g.linear(x, w("ffn_gate.weight")), g.linear(x, w("ffn_up.weight")));
+        h = g.add(h, g.linear(x, w("ffn_down.weight")));
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave

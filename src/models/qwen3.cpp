@@ -1,0 +1,42 @@
+#include <cmath>
+
+#include "models/common.h"
+
+namespace agave {
+
+/// Qwen 3, dense (Yang et al. 2025, "Qwen3 Technical Report"): Llama's shape with RMSNorm on each head of q
+/// and k before RoPE, which rotates halves.
+void build_qwen3(const ModelFile& file, Model& model) {
+    const auto [n_heads, kv_heads, head_dim] = read_attention_sizes(file, model);
+    const float epsilon = read_epsilon(file, model);
+    const RopeTable rope =
+        scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), head_dim);
+    const Graph::AttentionOptions options{
+        .n_heads = n_heads, .kv_heads = kv_heads, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))};
+    Graph& g = model.graph;
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+
+        Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
+        Value q = g.head_norm(g.linear(x, w("attn_q.weight")), w("attn_q_norm.weight"), epsilon);
+        Value k = g.head_norm(g.linear(x, w("attn_k.weight")), w("attn_k_norm.weight"), epsilon);
+        Value v = g.linear(x, w("attn_v.weight"));
+        Value attended =
+            g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, options);
+        if (layer + 1 == model.n_layers) {
+            attended = g.select_outputs(attended);
+            h = g.select_outputs(h);
+        }
+        h = g.add(h, g.linear(attended, w("attn_output.weight")));
+
+        x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
+        x = g.gate(GateKind::silu, g.linear(x, w("ffn_gate.weight")), g.linear(x, w("ffn_up.weight")));
+        h = g.add(h, g.linear(x, w("ffn_down.weight")));
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave
