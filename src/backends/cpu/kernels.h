@@ -100,7 +100,7 @@ struct Kernels {
     void (*attention_item)(const AttentionTask& task, int64_t item, float* partials, std::byte* scratch);
     /// ...and then, after a barrier, the merges [begin, end) of attention_merges(task) join the splits in the
     /// order of positions into task.out.
-    void (*attention_merge)(const AttentionTask& task, int begin, int end, const float* partials);
+    void (*attention_merge)(const AttentionTask& task, int begin, int end, float* partials);
 };
 
 /// Bytes of one row of k activations, a multiple of 64.
