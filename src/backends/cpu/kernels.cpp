@@ -1,0 +1,39 @@
+#include "backends/cpu/kernels.h"
+
+#include "backends/cpu/levels.h"
+#include "base/error.h"
+
+namespace agave::cpu {
+namespace {
+
+constexpr const Kernels* kLevels[] = {
+    &kPortableKernels,
+#if defined(__x86_64__)
+    &kAvx2Kernels,
+    &kAvx512VnniKernels,
+    &kAvx512Bf16Kernels,
+#elif defined(__aarch64__)
+    &kNeonKernels,
+    &kDotprodKernels,
+    &kI8mmKernels,
+#endif
+};
+
+}  // namespace
+
+std::vector<CpuLevel> available_levels() {
+    const CpuLevel best = best_cpu_level();
+    std::vector<CpuLevel> levels;
+    for (const Kernels* table : kLevels)
+        if (table->level <= best) levels.push_back(table->level);
+    return levels;
+}
+
+const Kernels& kernels(CpuLevel level) {
+    for (const Kernels* table : kLevels)
+        if (table->level == level && level <= best_cpu_level()) return *table;
+    fail(ErrorKind::unsupported, "the CPU level \"%s\" is not in this build or not in this processor",
+         cpu_level_name(level));
+}
+
+}  // namespace agave::cpu
