@@ -3,7 +3,12 @@
 // Included by each level_*.cpp, once, after nothing else: composes the table of one instruction-set level
 // from the kernels, which are templates and inline functions with internal linkage over simd/simd.h.
 
+#include "backends/cpu/activation.h"
+#include "backends/cpu/attention.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/kv_page.h"
+#include "backends/cpu/norm.h"
+#include "backends/cpu/rope.h"
 #include "backends/cpu/simd/simd.h"
 
 namespace agave::cpu {
@@ -12,6 +17,15 @@ namespace {
 constexpr Kernels kernels_for_level(CpuLevel level) {
     Kernels table{};
     table.level = level;
+    table.rms_norm = rms_norm;
+    table.rope = rope;
+    table.silu_gate = silu_gate;
+    table.gelu_gate = gelu_gate;
+    table.softcap = softcap;
+    table.add = add;
+    table.store_kv = store_kv;
+    table.attention_item = attention_item;
+    table.attention_merge = attention_merge;
     return table;
 }
 

@@ -19,6 +19,9 @@ struct Mask16 {
     __m256 lo, hi;
 };
 
+/// Vectors that an inner loop keeps sums in: 12 of 16 registers.
+constexpr int kAccumulatorVectors = 6;
+
 inline F32x16 splat(float x) {
     return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
 }

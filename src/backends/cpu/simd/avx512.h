@@ -1,6 +1,15 @@
 #pragma once
 
+// GCC 12 takes the header's own undefined operands for mistakes of ours (its bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 namespace agave::cpu {
 namespace {
@@ -21,6 +30,9 @@ struct Mask16 {
 inline __mmask16 first_lanes(int n) {
     return static_cast<__mmask16>((1u << n) - 1u);
 }
+
+/// Vectors that an inner loop keeps sums in: 24 of 32 registers.
+constexpr int kAccumulatorVectors = 24;
 
 inline F32x16 splat(float x) {
     return {_mm512_set1_ps(x)};

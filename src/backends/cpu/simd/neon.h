@@ -32,6 +32,9 @@ inline Bytes64 each_bytes(Function function) {
     return {{function(0), function(1), function(2), function(3)}};
 }
 
+/// Vectors that an inner loop keeps sums in: 24 of 32 registers.
+constexpr int kAccumulatorVectors = 6;
+
 inline F32x16 splat(float x) {
     return each_f32([&](int) { return vdupq_n_f32(x); });
 }

@@ -43,6 +43,9 @@ inline To copy_bits(const From& from) {
     return to;
 }
 
+/// Vectors that an inner loop keeps sums in: 8 of 16 registers on x86-64.
+constexpr int kAccumulatorVectors = 2;
+
 inline F32x16 splat(float x) {
     return each_f32([&](int) { return x; });
 }

@@ -22,6 +22,7 @@
 //   less(a, b) -> Mask16      select(mask, a, b): mask ? a : b      lanes_below(n): lane < n
 //   reduce_add(a)             the fixed tree: lanes i and i + 8, then + 4, + 2, + 1
 //   reduce_max(a)
+//   kAccumulatorVectors       how many sums an inner loop can keep in registers
 //   load(const float*)  load_partial(p, n): lanes >= n are 0 and not read (0 <= n <= 16)
 //   store(float*, a)  store_partial(p, a, n)
 //   load_half / load_bfloat16(const uint16_t*), ..._partial(p, n): converted exactly

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "backends/cpu/attention_plan.h"
+#include "backends/cpu/simd/simd.h"
+
+/// The two products of attention for one page of keys and a block of (row, head) pairs, its units. Compiled
+/// once for each level.
+namespace agave::cpu {
+namespace {
+
+constexpr int kBlockUnits = 6;  ///< (row, head) pairs that the inner loops take together
+constexpr int kPageVectors = kPageTokens / kFloatLanes;
+
+inline F32x16 load_vector(const float* p) {
+    return load(p);
+}
+inline F32x16 load_vector(const uint16_t* p) {
+    return load_half(p);
+}
+
+inline float to_float(float x) {
+    return x;
+}
+inline float to_float(uint16_t half) {
+    float lanes[kFloatLanes];
+    store(lanes, load_half_partial(&half, 1));
+    return lanes[0];
+}
+
+/// How many vectors of keys or dimensions a block of `units` accumulates at once: a power of two up to a
+/// page's, so that the sums stay in registers.
+constexpr int vectors_at_once(int units) {
+    int vectors = kPageVectors;
+    while (vectors > 1 && vectors * units > kAccumulatorVectors) vectors /= 2;
+    return vectors;
+}
+
+/// scores[unit][key] = q[unit] . K[key] for the 64 keys of a page, summed over the dimensions in order.
+template <int Units, typename T>
+void score_page(const float* q, int64_t q_stride, const T* keys, int head_dim, float* scores) {
+    constexpr int kVectors = vectors_at_once(Units);
+    for (int first = 0; first < kPageVectors; first += kVectors) {
+        F32x16 sum[Units][kVectors];
+        for (int u = 0; u < Units; ++u)
+            for (int v = 0; v < kVectors; ++v) sum[u][v] = zero();
+        const T* column = keys + first * kFloatLanes;
+        for (int d = 0; d < head_dim; ++d, column += kPageTokens) {
+            F32x16 key[kVectors];
+            for (int v = 0; v < kVectors; ++v) key[v] = load_vector(column + v * kFloatLanes);
+            for (int u = 0; u < Units; ++u) {
+                const F32x16 factor = splat(q[u * q_stride + d]);
+                for (int v = 0; v < kVectors; ++v) sum[u][v] = fma(factor, key[v], sum[u][v]);
+            }
+        }
+        for (int u = 0; u < Units; ++u)
+            for (int v = 0; v < kVectors; ++v)
+                store(scores + u * kSplitTokens + (first + v) * kFloatLanes, sum[u][v]);
+    }
+}
+
+/// sums[unit] += sum over keys [begin, end) of a page, in order, of weights[unit][key] * V[key], for
+/// Vectors * 16 dimensions.
+template <int Units, int Vectors, typename T>
+void add_vectors(const float* weights, const T* values, int64_t value_stride, int begin, int end, float* sums,
+                 int64_t sum_stride) {
+    F32x16 sum[Units][Vectors];
+    for (int u = 0; u < Units; ++u)
+        for (int v = 0; v < Vectors; ++v) sum[u][v] = load(sums + u * sum_stride + v * kFloatLanes);
+    for (int key = begin; key < end; ++key) {
+        F32x16 value[Vectors];
+        for (int v = 0; v < Vectors; ++v)
+            value[v] = load_vector(values + key * value_stride + v * kFloatLanes);
+        for (int u = 0; u < Units; ++u) {
+            const F32x16 factor = splat(weights[u * kSplitTokens + key]);
+            for (int v = 0; v < Vectors; ++v) sum[u][v] = fma(factor, value[v], sum[u][v]);
+        }
+    }
+    for (int u = 0; u < Units; ++u)
+        for (int v = 0; v < Vectors; ++v) store(sums + u * sum_stride + v * kFloatLanes, sum[u][v]);
+}
+
+/// add_values for `n_vectors` vectors of a chunk, as many at once as registers allow.
+template <int Units, typename T>
+void add_values(const float* weights, const T* values, int64_t value_stride, int n_vectors, int begin,
+                int end, float* sums, int64_t sum_stride) {
+    constexpr int kVectors = vectors_at_once(Units);
+    int v = 0;
+    for (; v + kVectors <= n_vectors; v += kVectors)
+        add_vectors<Units, kVectors>(weights, values + v * kFloatLanes, value_stride, begin, end,
+                                     sums + v * kFloatLanes, sum_stride);
+    if constexpr (kVectors > 1) {
+        for (; v < n_vectors; ++v)
+            add_vectors<Units, 1>(weights, values + v * kFloatLanes, value_stride, begin, end,
+                                  sums + v * kFloatLanes, sum_stride);
+    }
+}
+
+/// Calls body(integral constant) for a block of 1, 2, 3, 4 or 6 units out of the `left` that remain, and
+/// returns the size of the block.
+template <typename Body>
+int with_block(int left, Body&& body) {
+    switch (left) {
+        case 1:
+            body(std::integral_constant<int, 1>());
+            return 1;
+        case 2:
+            body(std::integral_constant<int, 2>());
+            return 2;
+        case 3:
+        case 5:
+            body(std::integral_constant<int, 3>());
+            return 3;
+        case 4:
+            body(std::integral_constant<int, 4>());
+            return 4;
+        default:
+            body(std::integral_constant<int, kBlockUnits>());
+            return kBlockUnits;
+    }
+}
+
+}  // namespace
+}  // namespace agave::cpu
