@@ -1,0 +1,19 @@
+#include "quant/q4_1.h"
+
+#include "base/numeric.h"
+#include "quant/decode_blocks.h"
+
+namespace agave {
+
+void decode_q4_1(const std::byte* blocks, float* out, int64_t n) {
+    decode_blocks<BlockQ4_1>(blocks, out, n, [](const BlockQ4_1& block, float* w) {
+        const float d = half_to_float(block.d);
+        const float m = half_to_float(block.m);
+        for (int i = 0; i < 16; ++i) {
+            w[i] = d * static_cast<float>(block.qs[i] & 0x0F) + m;
+            w[i + 16] = d * static_cast<float>(block.qs[i] >> 4) + m;
+        }
+    });
+}
+
+}  // namespace agave

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace agave {
+
+/// Q5_0: 32 weights of 5 bits, w = d * (q - 16).
+struct BlockQ5_0 {
+    static constexpr int kElements = 32;
+
+    uint16_t d;      ///< scale, binary16 bits
+    uint8_t qh[4];   ///< bit 4 of weight i is bit i % 8 of byte i / 8
+    uint8_t qs[16];  ///< bits 0-3: weight i in the low nibble of byte i, weight i + 16 in the high one
+};
+static_assert(sizeof(BlockQ5_0) == 22);
+
+/// See FormatInfo::decode.
+void decode_q5_0(const std::byte* blocks, float* out, int64_t n);
+
+}  // namespace agave

@@ -1,0 +1,21 @@
+#include "quant/q5_1.h"
+
+#include "base/numeric.h"
+#include "quant/decode_blocks.h"
+
+namespace agave {
+
+void decode_q5_1(const std::byte* blocks, float* out, int64_t n) {
+    decode_blocks<BlockQ5_1>(blocks, out, n, [](const BlockQ5_1& block, float* w) {
+        const float d = half_to_float(block.d);
+        const float m = half_to_float(block.m);
+        for (int i = 0; i < 16; ++i) {
+            const int low = (block.qs[i] & 0x0F) | (block.qh[i / 8] >> (i % 8) & 1) << 4;
+            const int high = (block.qs[i] >> 4) | (block.qh[2 + i / 8] >> (i % 8) & 1) << 4;
+            w[i] = d * static_cast<float>(low) + m;
+            w[i + 16] = d * static_cast<float>(high) + m;
+        }
+    });
+}
+
+}  // namespace agave
