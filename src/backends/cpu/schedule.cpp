@@ -1,0 +1,117 @@
+#include "backends/cpu/schedule.h"
+
+namespace agave::cpu {
+
+namespace {
+
+/// A piece of memory that steps share: columns of the token arena, of the output arena, or a buffer of
+/// quantised rows.
+struct Resource {
+    enum class Kind : uint8_t { token_arena, output_arena, quantized } kind;
+    int64_t begin, end;
+
+    bool overlaps(const Resource& other) const {
+        return kind == other.kind && begin < other.end && other.begin < end;
+    }
+};
+
+struct Access {
+    Resource resource;
+    Division division;
+    bool writes;
+};
+
+Division row_division(const Graph& graph, Value value) {
+    return graph.values[static_cast<size_t>(value.id)].rows == Rows::tokens ? Division::token_rows
+                                                                            : Division::output_rows;
+}
+
+struct Scheduler {
+    const Graph& graph;
+    const MemoryPlan& plan;
+    std::vector<Step> steps;
+    std::vector<Access> since_barrier;
+    /// What each buffer of quantised rows holds, by activation.
+    Value held[4];
+
+    Resource resource(Value value) const {
+        const size_t id = static_cast<size_t>(value.id);
+        const bool tokens = graph.values[id].rows == Rows::tokens;
+        const int64_t begin = tokens ? plan.token_offsets[id] : plan.output_offsets[id];
+        return {tokens ? Resource::Kind::token_arena : Resource::Kind::output_arena, begin,
+                begin + graph.values[id].width};
+    }
+    static Resource quantized(Activation activation) {
+        const int64_t index = static_cast<int64_t>(activation);
+        return {Resource::Kind::quantized, index, index + 1};
+    }
+
+    void add(Step step, const std::vector<Access>& accesses) {
+        for (const Access& access : accesses)
+            for (const Access& earlier : since_barrier)
+                if ((access.writes || earlier.writes) && access.resource.overlaps(earlier.resource)) {
+                    const bool by_rows =
+                        access.division == Division::token_rows || access.division == Division::output_rows;
+                    step.barrier_before |= !(by_rows && access.division == earlier.division);
+                }
+        if (step.barrier_before) since_barrier.clear();
+        since_barrier.insert(since_barrier.end(), accesses.begin(), accesses.end());
+        steps.push_back(step);
+    }
+
+    /// The access through which a matrix product reads x, after quantising x where that is still to be done.
+    Access read_activations(Value x, Activation activation) {
+        if (activation == Activation::float32) return {resource(x), Division::columns, false};
+        Value& holds = held[static_cast<size_t>(activation)];
+        if (!(holds == x)) {
+            const Division rows = row_division(graph, x);
+            add({nullptr, x, activation, rows, false},
+                {{resource(x), rows, false}, {quantized(activation), rows, true}});
+            holds = x;
+        }
+        return {quantized(activation), Division::columns, false};
+    }
+
+    /// A quantised copy is stale once its value is written again.
+    void forget(Value value) {
+        for (Value& holds : held)
+            if (holds.id >= 0 && resource(holds).overlaps(resource(value))) holds = {};
+    }
+};
+
+}  // namespace
+
+std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activation (*activation_for)(Format),
+                             bool exact) {
+    Scheduler scheduler{graph, plan, {}, {}, {}};
+    for (const Operation& operation : graph.operations) {
+        const Value out = output_of(operation);
+        Step step{&operation, {}, Activation::float32, row_division(graph, out), false};
+        std::vector<Access> accesses;
+        const Tensor* matrix = nullptr;
+        Value x;
+        if (const auto* linear = std::get_if<op::Linear>(&operation)) matrix = linear->weight, x = linear->x;
+        if (const auto* gated = std::get_if<op::GatedLinear>(&operation)) matrix = gated->gate, x = gated->x;
+        if (matrix) {
+            step.division = Division::columns;
+            step.activation = exact ? Activation::float32 : activation_for(matrix->format);
+            accesses.push_back(scheduler.read_activations(x, step.activation));
+        } else if (std::holds_alternative<op::Attention>(operation) ||
+                   std::holds_alternative<op::SelectOutputs>(operation)) {
+            step.division = Division::mixed;
+        }
+        if (const auto* gated = std::get_if<op::GatedLinear>(&operation); gated && !exact) {
+            const Activation other = activation_for(gated->up->format);
+            if (other != step.activation) accesses.push_back(scheduler.read_activations(x, other));
+        }
+        if (!matrix)
+            for (Value value : inputs_of(operation))
+                accesses.push_back({scheduler.resource(value), step.division, false});
+        accesses.push_back({scheduler.resource(out), step.division, true});
+        scheduler.forget(out);
+        scheduler.add(step, accesses);
+    }
+    return std::move(scheduler.steps);
+}
+
+}  // namespace agave::cpu

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backends/backend.h"
+#include "base/cpu_features.h"
+#include "base/thread_team.h"
+#include "kv/cache.h"
+#include "models/model.h"
+
+namespace agave {
+
+struct EngineOptions {
+    int n_threads = 0;  ///< 0: as many as the processors that this process may use
+    KvFormat kv_format = KvFormat::f16;
+    int64_t context_size =
+        0;  ///< tokens of K/V over all sequences; 0: the model's own, as far as memory allows
+    int max_sequences = 1;
+    int prefill_chunk = 512;            ///< rows in one step at the most
+    int max_outputs = 64;               ///< rows whose logits one step gives at the most
+    bool exact = false;                 ///< float32 activations for every weight format, instead of int8
+    std::optional<CpuLevel> cpu_level;  ///< absent: the best that this CPU runs
+};
+
+/// The conversation of one client: its pages, and how many tokens they hold. Made by Engine::new_sequence()
+/// and to be given back to Engine::release().
+struct Sequence {
+    KvSequence kv;
+    int64_t n_tokens() const { return kv.n_tokens; }
+};
+
+/// Tokens that one step appends to a sequence, and how many of the last ones want their logits.
+struct StepSlice {
+    Sequence* sequence;
+    std::span<const int32_t> tokens;
+    int n_outputs;
+};
+
+/// A model on a device with its K/V cache: what the apps call. One step at a time, from one thread at a time.
+class Engine {
+  public:
+    /// The file must outlive the engine. Throws Error for models that this build cannot run (see
+    /// build_model), a context that memory cannot hold, and options out of range.
+    Engine(const ModelFile& file, const EngineOptions& options);
+
+    const Model& model() const { return model_; }
+    int64_t n_vocab() const { return model_.n_vocab; }
+    int64_t context_size() const { return context_size_; }
+    int n_threads() const { return team_.n_threads(); }
+    CpuLevel cpu_level() const { return cpu_level_; }
+    int max_rows() const { return options_.prefill_chunk; }
+    int max_outputs() const { return options_.max_outputs; }
+    const KvCache& cache() const { return cache_; }
+    Executor& executor() { return *executor_; }
+    ThreadTeam& team() { return team_; }
+
+    Sequence new_sequence() const { return {cache_.new_sequence()}; }
+    void release(Sequence& sequence) { cache_.release(sequence.kv); }
+    /// Forgets the positions from n_tokens on; false when a sliding window has passed what would be needed.
+    bool truncate(Sequence& sequence, int64_t n_tokens) { return cache_.truncate(sequence.kv, n_tokens); }
+
+    /// One step over a ragged batch: at most max_rows() tokens and max_outputs() outputs in all, no sequence
+    /// twice. Returns the logits [outputs, n_vocab], valid until the next step. Throws Error(usage) for a
+    /// token outside the vocabulary and when the context is full (both numbers are said); nothing is stored
+    /// then.
+    std::span<const float> step(std::span<const StepSlice> slices);
+
+    /// Appends tokens in steps of at most max_rows() and returns the last token's logits [n_vocab]. Stops
+    /// early and returns an empty span once *cancel is set; what was appended by then stays.
+    std::span<const float> prefill(Sequence& sequence, std::span<const int32_t> tokens,
+                                   const std::atomic<bool>* cancel = nullptr);
+
+    /// Appends tokens and calls visit(index of the token, its logits [n_vocab]) for each of the last
+    /// `n_outputs`.
+    void prefill_with_logits(Sequence& sequence, std::span<const int32_t> tokens, int64_t n_outputs,
+                             const std::function<void(int64_t, std::span<const float>)>& visit);
+
+  private:
+    Model model_;
+    EngineOptions options_;
+    ThreadTeam team_;
+    CpuLevel cpu_level_;
+    int64_t context_size_;
+    KvCache cache_;
+    std::unique_ptr<Executor> executor_;
+    std::vector<float> logits_;
+    std::vector<int32_t> tokens_, output_rows_;
+    std::vector<BatchSlice> batch_slices_;
+};
+
+}  // namespace agave
