@@ -13,6 +13,10 @@ if(AGAVE_SANITIZE)
   target_compile_options(agave_flags INTERFACE -fsanitize=${AGAVE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(agave_flags INTERFACE -fsanitize=${AGAVE_SANITIZE})
 endif()
+# The program brings its C++ library along and needs only the system's C library.
+if(NOT AGAVE_SANITIZE AND NOT APPLE)
+  target_link_options(agave_flags INTERFACE -static-libstdc++ -static-libgcc)
+endif()
 find_package(Threads REQUIRED)
 target_link_libraries(agave_flags INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
