@@ -60,6 +60,12 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
                                     .exact = options.exact,
                                     .level = cpu_level_})) {}
 
+void Engine::check_room(const Sequence& sequence, int64_t n_tokens) const {
+    if (sequence.n_tokens() + n_tokens > context_size_)
+        fail(ErrorKind::usage, "the context is full: it holds %lld tokens, and %lld are needed",
+             static_cast<long long>(context_size_), static_cast<long long>(sequence.n_tokens() + n_tokens));
+}
+
 std::span<const float> Engine::step(std::span<const StepSlice> slices) {
     tokens_.clear();
     output_rows_.clear();
@@ -71,10 +77,7 @@ std::span<const float> Engine::step(std::span<const StepSlice> slices) {
             if (token < 0 || token >= model_.n_vocab)
                 fail(ErrorKind::usage, "token id %d is outside the vocabulary of %lld", token,
                      static_cast<long long>(model_.n_vocab));
-        if (slice.sequence->n_tokens() + n_rows > context_size_)
-            fail(ErrorKind::usage, "the context is full: it holds %lld tokens, and %lld are needed",
-                 static_cast<long long>(context_size_),
-                 static_cast<long long>(slice.sequence->n_tokens() + n_rows));
+        check_room(*slice.sequence, n_rows);
         tokens_.insert(tokens_.end(), slice.tokens.begin(), slice.tokens.end());
         for (int i = n_rows - slice.n_outputs; i < n_rows; i++) output_rows_.push_back(row_begin + i);
         batch_slices_.push_back({&slice.sequence->kv, row_begin, n_rows, slice.sequence->n_tokens()});
@@ -98,6 +101,7 @@ std::span<const float> Engine::step(std::span<const StepSlice> slices) {
 
 std::span<const float> Engine::prefill(Sequence& sequence, std::span<const int32_t> tokens,
                                        const std::atomic<bool>* cancel) {
+    check_room(sequence, static_cast<int64_t>(tokens.size()));
     std::span<const float> logits;
     while (!tokens.empty()) {
         if (cancel && cancel->load(std::memory_order_relaxed)) return {};
@@ -112,6 +116,7 @@ std::span<const float> Engine::prefill(Sequence& sequence, std::span<const int32
 void Engine::prefill_with_logits(Sequence& sequence, std::span<const int32_t> tokens, int64_t n_outputs,
                                  const std::function<void(int64_t, std::span<const float>)>& visit) {
     const int64_t n_tokens = static_cast<int64_t>(tokens.size());
+    check_room(sequence, n_tokens);
     const int64_t first_output = n_tokens - std::min(n_outputs, n_tokens);
     for (int64_t begin = 0; begin < n_tokens;) {
         const bool wanted = begin >= first_output;

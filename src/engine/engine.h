@@ -82,6 +82,9 @@ class Engine {
                              const std::function<void(int64_t, std::span<const float>)>& visit);
 
   private:
+    /// Throws Error(usage) when n_tokens more do not fit.
+    void check_room(const Sequence& sequence, int64_t n_tokens) const;
+
     Model model_;
     EngineOptions options_;
     ThreadTeam team_;

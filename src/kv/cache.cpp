@@ -88,7 +88,7 @@ void KvCache::commit(KvSequence& sequence, int64_t n) {
 }
 
 bool KvCache::truncate(KvSequence& sequence, int64_t n_tokens) {
-    if (n_tokens >= sequence.n_tokens) return n_tokens == sequence.n_tokens;
+    if (n_tokens > sequence.n_tokens) return false;
     for (size_t i = 0; i < classes_.size(); i++)
         if (first_needed_page(classes_[i].window, n_tokens) < sequence.first_page[i]) return false;
     for (size_t i = 0; i < classes_.size(); i++) {
