@@ -1,0 +1,80 @@
+#include "kv/cache.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+
+namespace agave {
+namespace {
+
+const KvLayer kFull{{2, 16, 16}, 0};
+const KvLayer kSliding{{2, 16, 16}, 100};
+
+TEST(KvCache, PagesOfSequencesAreDistinct) {
+    KvCache cache(std::vector<KvLayer>{kFull, kFull}, KvFormat::f16, 1000, 2, 512);
+    KvSequence a = cache.new_sequence(), b = cache.new_sequence();
+    ASSERT_TRUE(cache.reserve(a, 300));
+    ASSERT_TRUE(cache.reserve(b, 300));
+    std::set<std::byte*> places;
+    for (const KvSequence* sequence : {&a, &b})
+        for (int layer : {0, 1})
+            for (int64_t page = 0; page < 5; page++) places.insert(cache.view(*sequence, layer).page(page));
+    EXPECT_EQ(places.size(), 20u);
+    std::byte* previous = nullptr;
+    for (std::byte* place : places) {
+        if (previous) {
+            EXPECT_GE(place - previous, static_cast<int64_t>(page_bytes(kFull.shape, KvFormat::f16)));
+        }
+        previous = place;
+    }
+    std::memset(previous, 1, page_bytes(kFull.shape, KvFormat::f16));
+}
+
+TEST(KvCache, RefusesWhatDoesNotFitAndTakesBackWhatWasReleased) {
+    KvCache cache(std::vector<KvLayer>{kFull}, KvFormat::f16, 640, 1, 512);
+    KvSequence a = cache.new_sequence(), b = cache.new_sequence();
+    ASSERT_TRUE(cache.reserve(a, 640));
+    cache.commit(a, 640);
+    EXPECT_FALSE(cache.reserve(b, 129));
+    EXPECT_TRUE(b.page_ids[0].empty());
+    cache.release(a);
+    EXPECT_EQ(cache.used_bytes(), 0u);
+    EXPECT_TRUE(cache.reserve(b, 640));
+}
+
+TEST(KvCache, WindowGivesPagesBack) {
+    KvCache cache(std::vector<KvLayer>{kFull, kSliding}, KvFormat::f32, 100000, 1, 64);
+    KvSequence sequence = cache.new_sequence();
+    for (int i = 0; i < 1000; i++) {
+        ASSERT_TRUE(cache.reserve(sequence, 50)) << i;
+        cache.commit(sequence, 50);
+        // The next query sees positions from n_tokens - 99 on: their pages must still be there.
+        const int64_t needed = std::max<int64_t>(0, sequence.n_tokens - 99) / kPageTokens;
+        EXPECT_EQ(sequence.first_page[1], needed);
+        EXPECT_GE(sequence.page_ids[1][static_cast<size_t>(needed)], 0);
+        if (needed > 0) {
+            EXPECT_EQ(sequence.page_ids[1][static_cast<size_t>(needed - 1)], -1);
+        }
+    }
+    EXPECT_EQ(cache.used_bytes(), kv_bytes(std::vector<KvLayer>{kFull, kSliding}, KvFormat::f32, 50000));
+    EXPECT_EQ(sequence.first_page[0], 0);
+}
+
+TEST(KvCache, TruncateKeepsWhatTheWindowNeeds) {
+    KvCache cache(std::vector<KvLayer>{kSliding}, KvFormat::f16, 100000, 1, 1024);
+    KvSequence sequence = cache.new_sequence();
+    ASSERT_TRUE(cache.reserve(sequence, 1000));
+    cache.commit(sequence, 1000);
+    EXPECT_FALSE(cache.truncate(sequence, 500));
+    EXPECT_EQ(sequence.n_tokens, 1000);
+    EXPECT_FALSE(cache.truncate(sequence, 1001));
+    EXPECT_TRUE(cache.truncate(sequence, 990));
+    EXPECT_EQ(sequence.n_tokens, 990);
+    ASSERT_TRUE(cache.reserve(sequence, 200));
+    EXPECT_TRUE(cache.truncate(sequence, 990));
+    EXPECT_EQ(sequence.page_ids[0].size(), 16u);
+}
+
+}  // namespace
+}  // namespace agave
