@@ -69,10 +69,10 @@ TEST(KvCache, TruncateKeepsWhatTheWindowNeeds) {
     EXPECT_FALSE(cache.truncate(sequence, 500));
     EXPECT_EQ(sequence.n_tokens, 1000);
     EXPECT_FALSE(cache.truncate(sequence, 1001));
-    EXPECT_TRUE(cache.truncate(sequence, 990));
-    EXPECT_EQ(sequence.n_tokens, 990);
+    EXPECT_TRUE(cache.truncate(sequence, 996));
+    EXPECT_EQ(sequence.n_tokens, 996);
     ASSERT_TRUE(cache.reserve(sequence, 200));
-    EXPECT_TRUE(cache.truncate(sequence, 990));
+    EXPECT_TRUE(cache.truncate(sequence, 996));
     EXPECT_EQ(sequence.page_ids[0].size(), 16u);
 }
 
