@@ -1,6 +1,8 @@
 #include "backends/cpu/kernels.h"
 
+#include "backends/cpu/activation_row.h"
 #include "backends/cpu/levels.h"
+#include "backends/cpu/matmul_scratch.h"
 #include "base/error.h"
 
 namespace agave::cpu {
@@ -27,6 +29,15 @@ std::vector<CpuLevel> available_levels() {
     for (const Kernels* table : kLevels)
         if (table->level <= best) levels.push_back(table->level);
     return levels;
+}
+
+size_t activation_row_bytes(Activation activation, int64_t k) {
+    return row_bytes_of(activation, k);
+}
+
+size_t matmul_scratch_bytes(int64_t k) {
+    const size_t quantized = quantized_scratch_bytes(k), floats = float_scratch_bytes(k);
+    return quantized > floats ? quantized : floats;
 }
 
 const Kernels& kernels(CpuLevel level) {

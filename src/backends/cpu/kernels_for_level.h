@@ -7,7 +7,9 @@
 #include "backends/cpu/attention.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kv_page.h"
+#include "backends/cpu/matmul.h"
 #include "backends/cpu/norm.h"
+#include "backends/cpu/quantize_row.h"
 #include "backends/cpu/rope.h"
 #include "backends/cpu/simd/simd.h"
 
@@ -17,6 +19,9 @@ namespace {
 constexpr Kernels kernels_for_level(CpuLevel level) {
     Kernels table{};
     table.level = level;
+    table.activation_for = activation_for;
+    table.quantize_row = quantize_row;
+    table.matmul = matmul;
     table.rms_norm = rms_norm;
     table.rope = rope;
     table.silu_gate = silu_gate;

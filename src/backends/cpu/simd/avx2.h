@@ -318,6 +318,46 @@ inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     return load_i32(x);
 }
 
+inline I32x16 gather_u32(const std::byte* p, size_t stride) {
+    int32_t x[16];
+    for (size_t r = 0; r < 16; ++r) std::memcpy(&x[r], p + r * stride, 4);
+    return load_i32(x);
+}
+template <int I>
+inline Bytes64 bits_to_bytes(I32x16 bits) {
+    // Each byte of a lane takes a copy of the byte that holds its bit, and is compared with that bit.
+    constexpr int kByte = I / 2;
+    const __m256i copies =
+        _mm256_setr_epi8(kByte, kByte, kByte, kByte, 4 + kByte, 4 + kByte, 4 + kByte, 4 + kByte, 8 + kByte,
+                         8 + kByte, 8 + kByte, 8 + kByte, 12 + kByte, 12 + kByte, 12 + kByte, 12 + kByte,
+                         kByte, kByte, kByte, kByte, 4 + kByte, 4 + kByte, 4 + kByte, 4 + kByte, 8 + kByte,
+                         8 + kByte, 8 + kByte, 8 + kByte, 12 + kByte, 12 + kByte, 12 + kByte, 12 + kByte);
+    const __m256i bit = _mm256_set1_epi32(I % 2 ? static_cast<int>(0x80402010u) : 0x08040201);
+    const auto half = [&](__m256i x) {
+        const __m256i chosen = _mm256_and_si256(_mm256_shuffle_epi8(x, copies), bit);
+        return _mm256_and_si256(_mm256_cmpeq_epi8(chosen, bit), _mm256_set1_epi8(0x10));
+    };
+    return {half(bits.lo), half(bits.hi)};
+}
+inline int32_t reduce_add_i32(I32x16 a) {
+    const __m256i half = _mm256_add_epi32(a.lo, a.hi);
+    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xB1)));
+}
+inline void store_i8(int8_t* p, I32x16 a) {
+    const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a.lo), _mm256_extracti128_si256(a.lo, 1));
+    const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(a.hi), _mm256_extracti128_si256(a.hi, 1));
+    store_16_bytes(p, _mm_packs_epi16(low, high));
+}
+inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
+    return {_mm256_add_epi32(acc.lo, _mm256_madd_epi16(a.lo, b.lo)),
+            _mm256_add_epi32(acc.hi, _mm256_madd_epi16(a.hi, b.hi))};
+}
+
+/// Rows of activations that a register block of matmul holds.
+constexpr int kTileRows = 4;
+
 inline __m256i dot_u7(__m256i acc, __m256i a, __m256i b) {
     const __m256i pairs = _mm256_maddubs_epi16(a, b);
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

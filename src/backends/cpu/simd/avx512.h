@@ -302,9 +302,55 @@ inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     return {_mm512_cvtepu16_epi32(bits)};
 }
 
+inline I32x16 gather_u32(const std::byte* p, size_t stride) {
+    int32_t x[16];
+    for (size_t r = 0; r < 16; ++r) std::memcpy(&x[r], p + r * stride, 4);
+    return {_mm512_setr_epi32(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], x[10], x[11], x[12],
+                              x[13], x[14], x[15])};
+}
+template <int I>
+inline Bytes64 bits_to_bytes(I32x16 bits) {
+    // Byte j of a lane takes the 8 bits that begin 4 below its own bit; the upper lane of a qword 32 later.
+    constexpr int kBegin = 4 * I + 60;
+    constexpr auto lane = [](int shift) {
+        uint32_t x = 0;
+        for (int j = 0; j < 4; ++j) x |= static_cast<uint32_t>((kBegin + shift + j) % 64) << (8 * j);
+        return static_cast<int64_t>(x);
+    };
+    constexpr int64_t kSelect = lane(0) | lane(32) << 32;
+    return Bytes64{_mm512_multishift_epi64_epi8(_mm512_set1_epi64(kSelect), bits.v)} & splat_byte(0x10);
+}
+inline int32_t reduce_add_i32(I32x16 a) {
+    return _mm512_reduce_add_epi32(a.v);
+}
+inline void store_i8(int8_t* p, I32x16 a) {
+    _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(p)), _mm512_cvtepi32_epi8(a.v));
+}
+inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
+    return {_mm512_dpwssd_epi32(acc.v, a.v, b.v)};
+}
+
 inline I32x16 dot_u7(I32x16 acc, Bytes64 a, Bytes64 b) {
     return {_mm512_dpbusd_epi32(acc.v, a.v, b.v)};
 }
+
+#if defined(__AVX512BF16__)
+/// Up to 32 numbers of 16 bits, the rest 0.
+inline Bytes64 load_u16_partial(const uint16_t* p, int n) {
+    return {_mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), p)};
+}
+/// acc + the two products of each lane's pairs of bfloat16.
+inline F32x16 dot_bfloat16(F32x16 acc, Bytes64 a, Bytes64 b) {
+    __m512bh x, y;
+    std::memcpy(&x, &a.v, sizeof x);
+    std::memcpy(&y, &b.v, sizeof y);
+    return {_mm512_dpbf16_ps(acc.v, x, y)};
+}
+#endif
+
+/// Rows of activations that a register block of matmul holds: 12 sums of integers and 12 of floats fill 24 of
+/// the 32 registers.
+constexpr int kTileRows = 12;
 
 // VNNI multiplies unsigned by signed bytes, so signed operands are moved up by 128.
 constexpr int kSignedOffset = 128;

@@ -294,6 +294,42 @@ inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     return load_i32(x);
 }
 
+inline I32x16 gather_u32(const std::byte* p, size_t stride) {
+    int32_t x[16];
+    for (size_t r = 0; r < 16; ++r) std::memcpy(&x[r], p + r * stride, 4);
+    return load_i32(x);
+}
+template <int I>
+inline Bytes64 bits_to_bytes(I32x16 bits) {
+    // Each byte of a lane takes a copy of the byte that holds its bit, and is tested for that bit.
+    constexpr uint8_t b = I / 2;
+    const uint8x16_t copies = {b,     b,     b,     b,     b + 4,  b + 4,  b + 4,  b + 4,
+                               b + 8, b + 8, b + 8, b + 8, b + 12, b + 12, b + 12, b + 12};
+    const uint8x16_t bit = vreinterpretq_u8_u32(vdupq_n_u32(I % 2 ? 0x80402010u : 0x08040201u));
+    return each_bytes([&](int i) {
+        const uint8x16_t copied = vqtbl1q_u8(vreinterpretq_u8_s32(bits.v[i]), copies);
+        return vandq_u8(vtstq_u8(copied, bit), vdupq_n_u8(0x10));
+    });
+}
+inline int32_t reduce_add_i32(I32x16 a) {
+    return vaddvq_s32(vaddq_s32(vaddq_s32(a.v[0], a.v[1]), vaddq_s32(a.v[2], a.v[3])));
+}
+inline void store_i8(int8_t* p, I32x16 a) {
+    const int16x8_t low = vcombine_s16(vmovn_s32(a.v[0]), vmovn_s32(a.v[1]));
+    const int16x8_t high = vcombine_s16(vmovn_s32(a.v[2]), vmovn_s32(a.v[3]));
+    vst1q_s8(p, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+}
+inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
+    return each_i32([&](int i) {
+        const int16x8_t x = vreinterpretq_s16_u8(a.v[i]), y = vreinterpretq_s16_u8(b.v[i]);
+        const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+        return vaddq_s32(acc.v[i], vpaddq_s32(low, vmull_high_s16(x, y)));
+    });
+}
+
+/// Rows of activations that a register block of matmul holds.
+constexpr int kTileRows = 4;
+
 inline int32x4_t dot_s8(int32x4_t acc, int8x16_t a, int8x16_t b) {
 #if defined(__ARM_FEATURE_DOTPROD)
     return vdotq_s32(acc, a, b);

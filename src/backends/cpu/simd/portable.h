@@ -304,6 +304,33 @@ inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     return out;
 }
 
+inline I32x16 gather_u32(const std::byte* p, size_t stride) {
+    I32x16 out;
+    for (size_t r = 0; r < 16; ++r) std::memcpy(&out.v[r], p + r * stride, 4);
+    return out;
+}
+template <int I>
+inline Bytes64 bits_to_bytes(I32x16 bits) {
+    return each_byte([&](int i) { return (bits.v[i / 4] >> (4 * I + i % 4) & 1) << 4; });
+}
+inline int32_t reduce_add_i32(I32x16 a) {
+    int32_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum += a.v[i];
+    return sum;
+}
+inline void store_i8(int8_t* p, I32x16 a) {
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
+}
+inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
+    int16_t x[32], y[32];
+    std::memcpy(x, a.v, 64);
+    std::memcpy(y, b.v, 64);
+    return each_i32([&](int i) { return acc.v[i] + x[2 * i] * y[2 * i] + x[2 * i + 1] * y[2 * i + 1]; });
+}
+
+/// Rows of activations that a register block of matmul holds.
+constexpr int kTileRows = 4;
+
 template <typename Signedness>
 inline I32x16 dot_bytes(I32x16 acc, Bytes64 a, Bytes64 b) {
     return each_i32([&](int i) {

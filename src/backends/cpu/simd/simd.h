@@ -46,6 +46,10 @@
 //   apart;
 //       lane r of out[i] is dword i of row r
 //   gather_u16(const std::byte* p, size_t stride) -> I32x16: a 16-bit number of each of 16 rows
+//   gather_u32(const std::byte* p, size_t stride) -> I32x16: 32 bits of each of 16 rows
+//   bits_to_bytes<I>(I32x16): byte j of each lane becomes 0x10 where bit 4 I + j of the lane is set, else 0
+//   reduce_add_i32(a)  store_i8(int8_t*, I32x16): values within -128..127
+//   dot_i16(acc, a, b)     acc + the sum over each lane's two 16-bit signed numbers of a * b
 //   dot_u7(acc, a, b)      acc + the sum over each lane's 4 bytes of a (unsigned, <= 127) * b (signed)
 //   dot_s8(acc, a, b)      the same for signed a >= -128; a must have been passed through signed_operand(),
 //   and

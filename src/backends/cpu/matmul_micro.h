@@ -1,0 +1,216 @@
+#pragma once
+
+#include "backends/cpu/activation_row.h"
+#include "backends/cpu/matmul_unpack.h"
+
+namespace agave::cpu {
+namespace {
+
+// The sums of a matrix multiplication with quantised weights: 16 weight rows (lanes) x R rows of activations.
+// Two texts, blocks of 32 and of 256, each used twice: on tiles straight from the unpacker's registers
+// (gemv_panel) and on a panel unpacked to memory (multiply_panel). Both go through dot_tile(), add_block32()
+// and add_block256(), so they make the same operations in the same order for each output.
+//
+// A unit is one block of the 16 weight rows. A Tile holds R rows of activations; what the sums need beside
+// the int8 is laid out by prepare_tile() as units of numbers [..][R], all 4 bytes wide, so that it is
+// broadcast from memory at constant distances:
+//   blocks of 32:   scale; then scale * sum (formats with mins) or -kOffset * sum (the others)
+//   blocks of 256:  scale; then pairs of 16-bit sums (with mins) or -kOffset * sum, for each sub-block
+
+struct Tile {
+    const std::byte* rows;  ///< of R rows of int8
+    size_t stride;          ///< bytes from one to the next
+    const std::byte* prepared;
+};
+
+template <bool kSigned>
+inline I32x16 dot_4(I32x16 acc, Bytes64 w, Bytes64 a) {
+    if constexpr (kSigned) return dot_s8(acc, w, a);
+    return dot_u7(acc, w, a);
+}
+
+/// Adds the dot products of 4 * N weights; `w` yields the operand Index<i> for weights 4 i .. 4 i + 3.
+template <bool kSigned, int N, int R, typename Weights>
+[[gnu::always_inline]] inline void dot_tile(Weights w, const std::byte* rows, size_t stride, I32x16 acc[R]) {
+    unroll<N>([&](auto i) __attribute__((always_inline)) {
+        const Bytes64 operand = w(i);
+        for (size_t r = 0; r < R; ++r)
+            acc[r] = dot_4<kSigned>(acc[r], operand, splat_dword(rows + r * stride + 4 * decltype(i)::value));
+    });
+}
+
+inline F32x16 splat_float_at(const std::byte* p) {
+    return f32_of_bits(as_i32(splat_dword(p)));
+}
+
+template <typename F, int R>
+constexpr size_t kBlock32Prepared = 2 * R * 4;
+template <typename F, int R>
+constexpr size_t kBlock256Prepared = static_cast<size_t>(1 + (F::kMins ? F::kSubs / 2 : F::kSubs)) * R * 4;
+
+/// One unit of a format with blocks of 32.
+template <typename F, int R, typename Weights>
+[[gnu::always_inline]] inline void add_block32(Weights w, F32x16 scale, F32x16 min, const Tile& tile,
+                                               int64_t unit, F32x16 sums[R]) {
+    const std::byte* prepared = tile.prepared + static_cast<size_t>(unit) * kBlock32Prepared<F, R>;
+    I32x16 acc[R];
+    for (int r = 0; r < R; ++r)
+        acc[r] = F::kOffset ? as_i32(splat_dword(prepared + (R + r) * 4)) : zero_i32();
+    dot_tile<F::kSigned, 8, R>(w, tile.rows + 32 * unit, tile.stride, acc);
+    for (int r = 0; r < R; ++r)
+        sums[r] = fma(to_f32(acc[r]) * scale, splat_float_at(prepared + r * 4), sums[r]);
+    if constexpr (F::kMins)
+        for (int r = 0; r < R; ++r) sums[r] = fma(min, splat_float_at(prepared + (R + r) * 4), sums[r]);
+}
+
+/// One sub-block of 32 weights (or two of 16) of a format with blocks of 256: inner += sub scale * dot.
+template <typename F, int R, typename Weights, typename SubScale>
+[[gnu::always_inline]] inline void add_sub_block(int s, Weights w, SubScale sub_scale, const Tile& tile,
+                                                 int64_t unit, F32x16 inner[R]) {
+    constexpr int kParts = F::kSubs / 8, kOperands = 8 / kParts;
+    const std::byte* prepared = tile.prepared + static_cast<size_t>(unit) * kBlock256Prepared<F, R> + 4 * R;
+    const std::byte* rows = tile.rows + 256 * unit + 32 * s;
+    unroll<kParts>([&](auto part) __attribute__((always_inline)) {
+        constexpr int P = decltype(part)::value;
+        const int sub = s * kParts + P;
+        I32x16 acc[R];
+        for (int r = 0; r < R; ++r)
+            acc[r] = F::kOffset ? as_i32(splat_dword(prepared + (sub * R + r) * 4)) : zero_i32();
+        dot_tile<false, kOperands, R>(
+            [&](auto i)
+                __attribute__((always_inline)) { return w(Index<decltype(i)::value + P * kOperands>{}); },
+            rows + 16 * P, tile.stride, acc);
+        const F32x16 scale = sub_scale(sub);
+        for (int r = 0; r < R; ++r) inner[r] = fma(to_f32(acc[r]), scale, inner[r]);
+    });
+}
+
+/// The end of a unit of a format with blocks of 256: sums += scale * (d * inner - dmin * mins).
+template <typename F, int R, typename MinPairs>
+[[gnu::always_inline]] inline void add_block256(MinPairs min_pairs, F32x16 d, F32x16 dmin, const Tile& tile,
+                                                int64_t unit, const F32x16 inner[R], F32x16 sums[R]) {
+    const std::byte* prepared = tile.prepared + static_cast<size_t>(unit) * kBlock256Prepared<F, R>;
+    for (int r = 0; r < R; ++r) {
+        F32x16 total = inner[r] * d;
+        if constexpr (F::kMins) {
+            I32x16 mins = zero_i32();
+            unroll<F::kSubs / 2>([&](auto pair) __attribute__((always_inline)) {
+                mins = dot_i16(mins, min_pairs(pair),
+                               splat_dword(prepared + ((1 + decltype(pair)::value) * R + r) * 4));
+            });
+            total = total - to_f32(mins) * dmin;
+        }
+        sums[r] = fma(total, splat_float_at(prepared + r * 4), sums[r]);
+    }
+}
+
+/// sums += one panel straight from the file's blocks.
+template <typename F, int R>
+inline void gemv_panel(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
+                       F32x16 sums[R]) {
+    const std::byte* next = weights + 16 * weight_stride;
+    for (int64_t u = 0; u < n_units; ++u) {
+        const std::byte* p = weights + u * F::kBlockBytes;
+        // The next panel lies right behind this one: bring in its share of lines.
+        for (int line = 0; line < 16 * F::kBlockBytes; line += 64)
+            prefetch(next + u * 16 * F::kBlockBytes + line);
+        if constexpr (F::kBlock == 32) {
+            Bytes64 w[8];
+            F32x16 scale, min = zero();
+            F::unpack(p, weight_stride, w, scale, min);
+            add_block32<F, R>([&](auto i) __attribute__((always_inline)) { return w[decltype(i)::value]; },
+                              scale, min, tile, u, sums);
+        } else {
+            typename F::Scales s;
+            F::unpack_scales(p, weight_stride, s);
+            F32x16 inner[R];
+            for (int r = 0; r < R; ++r) inner[r] = zero();
+            F::unpack(p, weight_stride, [&](int sub, const Bytes64* w) __attribute__((always_inline)) {
+                add_sub_block<F, R>(
+                    sub, [&](auto i) __attribute__((always_inline)) { return w[decltype(i)::value]; },
+                    [&](int i) __attribute__((always_inline)) { return s.sub[i]; }, tile, u, inner);
+            });
+            add_block256<F, R>([&](auto i)
+                                   __attribute__((always_inline)) { return s.min_pairs[decltype(i)::value]; },
+                               s.d, s.dmin, tile, u, inner, sums);
+        }
+    }
+}
+
+// A unit unpacked to memory. Blocks of 32: the tile, scale, min. Blocks of 256: 8 tiles, sub scales, d, then
+// pairs of mins and dmin.
+template <typename F>
+constexpr size_t panel_unit_bytes() {
+    if constexpr (F::kBlock == 32) return 8 * 64 + 64 + (F::kMins ? 64 : 0);
+    return (64 + F::kSubs + 1 + (F::kMins ? F::kSubs / 2 + 1 : 0)) * 64;
+}
+
+inline float* floats_at(std::byte* p) {
+    return typed<float>(p);
+}
+inline F32x16 load_floats_at(const std::byte* p) {
+    return load(typed<float>(p));
+}
+
+template <typename F>
+inline void unpack_panel(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* out) {
+    for (int64_t u = 0; u < n_units; ++u, weights += F::kBlockBytes, out += panel_unit_bytes<F>()) {
+        if constexpr (F::kBlock == 32) {
+            Bytes64 w[8];
+            F32x16 scale, min = zero();
+            F::unpack(weights, weight_stride, w, scale, min);
+            for (int i = 0; i < 8; ++i) store_bytes(out + 64 * i, w[i]);
+            store(floats_at(out + 512), scale);
+            if constexpr (F::kMins) store(floats_at(out + 576), min);
+        } else {
+            typename F::Scales s;
+            F::unpack_scales(weights, weight_stride, s);
+            std::byte* p = out + 4096;
+            for (int i = 0; i < F::kSubs; ++i, p += 64) store(floats_at(p), s.sub[i]);
+            store(floats_at(p), s.d);
+            if constexpr (F::kMins) {
+                store(floats_at(p + 64), s.dmin);
+                for (int i = 0; i < F::kSubs / 2; ++i) store_bytes(p + 128 + 64 * i, s.min_pairs[i]);
+            }
+            F::unpack(weights, weight_stride, [&](int sub, const Bytes64* w) __attribute__((always_inline)) {
+                for (int i = 0; i < 8; ++i) store_bytes(out + 512 * sub + 64 * i, w[i]);
+            });
+        }
+    }
+}
+
+/// sums += n_units units of an unpacked panel; sums is [R] vectors of 16 floats in memory.
+template <typename F, int R>
+inline void multiply_panel(const std::byte* panel, int64_t n_units, const Tile& tile, float* sums_memory) {
+    F32x16 sums[R];
+    for (int r = 0; r < R; ++r) sums[r] = load(sums_memory + 16 * r);
+    for (int64_t u = 0; u < n_units; ++u, panel += panel_unit_bytes<F>()) {
+        if constexpr (F::kBlock == 32) {
+            add_block32<F, R>(
+                [&](auto i)
+                    __attribute__((always_inline)) { return load_bytes(panel + 64 * decltype(i)::value); },
+                load_floats_at(panel + 512), F::kMins ? load_floats_at(panel + 576) : zero(), tile, u, sums);
+        } else {
+            F32x16 inner[R];
+            for (int r = 0; r < R; ++r) inner[r] = zero();
+            for (int sub = 0; sub < 8; ++sub)
+                add_sub_block<F, R>(
+                    sub,
+                    [&](auto i) __attribute__((always_inline)) {
+                        return load_bytes(panel + 512 * sub + 64 * decltype(i)::value);
+                    },
+                    [&](int i)
+                        __attribute__((always_inline)) { return load_floats_at(panel + 4096 + 64 * i); },
+                    tile, u, inner);
+            const std::byte* p = panel + 4096 + 64 * F::kSubs;
+            add_block256<F, R>(
+                [&](auto i)
+                    __attribute__((always_inline)) { return load_bytes(p + 128 + 64 * decltype(i)::value); },
+                load_floats_at(p), F::kMins ? load_floats_at(p + 64) : zero(), tile, u, inner, sums);
+        }
+    }
+    for (int r = 0; r < R; ++r) store(sums_memory + 16 * r, sums[r]);
+}
+
+}  // namespace
+}  // namespace agave::cpu

@@ -1,0 +1,290 @@
+#pragma once
+
+#include "backends/cpu/matmul_micro.h"
+#include "backends/cpu/matmul_scratch.h"
+
+namespace agave::cpu {
+namespace {
+
+/// The functions of one format's matrix multiplication. Formats that unpack to the same layout share
+/// `multiply` and `prepare`.
+struct QuantizedKernels {
+    int block;        ///< weights in a unit
+    int block_bytes;  ///< bytes of a unit in the file, of one row
+    size_t unit_bytes;
+    int offset;  ///< taken from the weights by the sums of the activations
+    int subs;    ///< sub-blocks of a unit
+    bool mins;
+    void (*gemv)(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
+                 float* sums);
+    void (*unpack)(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* panel);
+    void (*multiply)(int n_rows, const std::byte* panel, int64_t n_units, const Tile& tile, float* sums);
+};
+
+/// The shape of an unpacked panel, and the name of the multiply() that runs on it.
+template <int kBlockSize, int kSubBlocks, int kOffsetUsed, bool kHasMins, bool kIsSigned>
+struct PanelShape {
+    static constexpr int kBlock = kBlockSize, kSubs = kSubBlocks, kOffset = kOffsetUsed;
+    static constexpr bool kMins = kHasMins, kSigned = kIsSigned;
+};
+
+template <typename Unpack>
+struct Blocks32 : Unpack {
+    static constexpr int kBlock = 32, kSubs = 1;
+    // Only whether there is an offset matters to multiply(); its size is prepared with the activations. Where
+    // signed operands are moved to unsigned, they take the same instructions.
+    using Shape =
+        PanelShape<32, 1, Unpack::kOffset != 0, Unpack::kMins, Unpack::kSigned && kSignedOffset == 0>;
+};
+template <typename Unpack>
+struct Blocks256 : Unpack {
+    static constexpr int kBlock = 256;
+    static constexpr bool kSigned = false;
+    using Shape = PanelShape<256, Unpack::kSubs, Unpack::kOffset != 0, Unpack::kMins, false>;
+};
+
+template <typename F>
+void gemv(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile, float* sums) {
+    F32x16 total[1] = {zero()};
+    gemv_panel<F, 1>(weights, weight_stride, n_units, tile, total);
+    store(sums, total[0]);
+}
+template <typename F>
+void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* panel) {
+    unpack_panel<F>(weights, weight_stride, n_units, panel);
+}
+
+/// Calls function(Index<R>) with the greatest R of {kTileRows, ..., 4, 2, 1} that is at most n, and returns
+/// it.
+template <typename Function>
+inline int with_tile_rows(int n, Function function) {
+    if constexpr (kTileRows >= 12)
+        if (n >= 12) return function(Index<12>{}), 12;
+    if constexpr (kTileRows >= 8)
+        if (n >= 8) return function(Index<8>{}), 8;
+    if (n >= 4) return function(Index<4>{}), 4;
+    if (n >= 2) return function(Index<2>{}), 2;
+    return function(Index<1>{}), 1;
+}
+
+/// The number of rows of the next tile when n rows are left.
+inline int tile_rows(int n) {
+    return with_tile_rows(n, [](auto) {});
+}
+
+template <typename Shape>
+void multiply_panel_of(int n_rows, const std::byte* panel, int64_t n_units, const Tile& tile, float* sums) {
+    with_tile_rows(n_rows,
+                   [&](auto r) { multiply_panel<Shape, decltype(r)::value>(panel, n_units, tile, sums); });
+}
+
+template <typename F>
+constexpr QuantizedKernels quantized_kernels() {
+    return {F::kBlock,  F::kBlockBytes,     panel_unit_bytes<F>(),
+            F::kOffset, F::kSubs,           F::kMins,
+            gemv<F>,    unpack_panel_of<F>, multiply_panel_of<typename F::Shape>};
+}
+
+/// Numbers that a prepared tile has for each unit and row.
+constexpr int prepared_numbers(const QuantizedKernels& f) {
+    return 1 + (f.mins && f.block == 256 ? f.subs / 2 : f.subs);
+}
+
+/// Lays out what the sums need of R rows of k activations, `stride` bytes apart (see matmul_micro.h).
+[[gnu::noinline]] inline void prepare_tile(const QuantizedKernels& f, int R, const std::byte* rows,
+                                           size_t stride, int64_t k, std::byte* out) {
+    const int64_t n_units = k / f.block;
+    const int numbers = prepared_numbers(f);
+    for (int r = 0; r < R; ++r, rows += stride) {
+        int32_t* to = typed<int32_t>(out) + r;
+        const Block32Row<const std::byte> row32{rows, k};
+        const Block256Row<const std::byte> row256{rows, k};
+        const float* scales = f.block == 32 ? row32.scales() : row256.scales();
+        const int16_t* sums = f.subs == 16 ? row256.sums16() : row256.sums32();
+        for (int64_t u = 0; u < n_units; ++u, to += numbers * R) {
+            std::memcpy(to, scales + u, 4);
+            if (f.block == 32) {
+                const int32_t sum = row32.sums()[u] * -f.offset;
+                std::memcpy(to + R, f.mins ? static_cast<const void*>(row32.scaled_sums() + u) : &sum, 4);
+                continue;
+            }
+            for (int i = 0; i < numbers - 1; ++i) {
+                const int32_t sum = f.mins ? 0 : sums[i] * -f.offset;
+                std::memcpy(to + (1 + i) * R, f.mins ? static_cast<const void*>(sums + 2 * i) : &sum, 4);
+            }
+            sums += f.subs;
+        }
+    }
+}
+
+constexpr QuantizedKernels kQuantizedKernels[] = {
+    quantized_kernels<Blocks32<UnpackQ4_0>>(),  quantized_kernels<Blocks32<UnpackQ4_1>>(),
+    quantized_kernels<Blocks32<UnpackQ5_0>>(),  quantized_kernels<Blocks32<UnpackQ5_1>>(),
+    quantized_kernels<Blocks32<UnpackQ8_0>>(),  quantized_kernels<Blocks256<UnpackQ2_K>>(),
+    quantized_kernels<Blocks256<UnpackQ3_K>>(), quantized_kernels<Blocks256<UnpackQ4_K>>(),
+    quantized_kernels<Blocks256<UnpackQ5_K>>(), quantized_kernels<Blocks256<UnpackQ6_K>>(),
+};
+
+/// The kernels of a quantised format; nullptr for float formats.
+inline const QuantizedKernels* quantized_kernels_for(Format format) {
+    switch (format) {
+        case Format::q4_0:
+            return &kQuantizedKernels[0];
+        case Format::q4_1:
+            return &kQuantizedKernels[1];
+        case Format::q5_0:
+            return &kQuantizedKernels[2];
+        case Format::q5_1:
+            return &kQuantizedKernels[3];
+        case Format::q8_0:
+            return &kQuantizedKernels[4];
+        case Format::q2_k:
+            return &kQuantizedKernels[5];
+        case Format::q3_k:
+            return &kQuantizedKernels[6];
+        case Format::q4_k:
+            return &kQuantizedKernels[7];
+        case Format::q5_k:
+            return &kQuantizedKernels[8];
+        case Format::q6_k:
+            return &kQuantizedKernels[9];
+        default:
+            return nullptr;
+    }
+}
+
+/// Writes the sums of up to 16 weight rows, one row of activations each `out_stride` floats.
+inline void write_sums(const float* sums, int n_rows, int n_weights, bool accumulate, float* out,
+                       int64_t out_stride) {
+    for (int r = 0; r < n_rows; ++r, sums += 16, out += out_stride) {
+        const F32x16 x = load(sums);
+        if (n_weights == 16) {
+            store(out, accumulate ? load(out) + x : x);
+        } else {
+            store_partial(out, accumulate ? load_partial(out, n_weights) + x : x, n_weights);
+        }
+    }
+}
+
+/// A thread's scratch, cut into its parts.
+struct QuantizedScratch {
+    std::byte* tail;      ///< a last panel of fewer than 16 rows, completed with zeros
+    std::byte* prepared;  ///< tiles of up to kManyRows - 1 rows
+    float* sums;          ///< [kManyRows][16]
+    std::byte* panels;
+};
+inline QuantizedScratch cut_scratch(std::byte* base, int64_t k) {
+    std::byte* prepared = base + tail_bytes(k);
+    std::byte* sums = prepared + prepared_bytes(k);
+    return {base, prepared, typed<float>(sums), sums + kManyRows * 64};
+}
+
+/// 16 weight rows as the kernels take them.
+struct Panel {
+    const std::byte* data;
+    size_t stride;
+    int n_rows;
+};
+
+/// The panel that starts at `row`; one that lacks rows is copied to the scratch and completed with zeros.
+inline Panel panel_at(const MatmulTask& task, int64_t row, size_t used_bytes, std::byte* tail) {
+    const std::byte* data = task.weights.data + static_cast<size_t>(row) * task.weights.row_bytes;
+    const int64_t n_rows = task.row_end - row;
+    if (n_rows >= kPanelRows) return {data, task.weights.row_bytes, kPanelRows};
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+        std::byte* to = tail + static_cast<size_t>(r) * used_bytes;
+        if (r < n_rows) {
+            std::memcpy(to, data + static_cast<size_t>(r) * task.weights.row_bytes, used_bytes);
+        } else {
+            std::memset(to, 0, used_bytes);
+        }
+    }
+    return {tail, used_bytes, static_cast<int>(n_rows)};
+}
+
+/// Prefill: groups of panels are unpacked once into the L2 cache and all rows of activations run over them,
+/// tile by tile, a tile's int8 staying in L1.
+inline void multiply_many_rows(const MatmulTask& task, const QuantizedKernels& f, size_t row_bytes) {
+    const QuantizedScratch scratch = cut_scratch(task.scratch, task.weights.k);
+    const int64_t n_units = task.weights.k / f.block;
+    const size_t one_panel = static_cast<size_t>(n_units) * f.unit_bytes;
+    const int64_t fitting = static_cast<int64_t>(kPanelCacheBytes / one_panel);
+    const int64_t group_rows = (fitting > 1 ? fitting : 1) * kPanelRows;
+    for (int64_t begin = task.row_begin; begin < task.row_end; begin += group_rows) {
+        const int64_t end = begin + group_rows < task.row_end ? begin + group_rows : task.row_end;
+        std::byte* unpacked = scratch.panels;
+        for (int64_t row = begin; row < end; row += kPanelRows, unpacked += one_panel) {
+            const Panel panel =
+                panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
+            f.unpack(panel.data, panel.stride, n_units, unpacked);
+        }
+        for (int first = 0; first < task.n_rows;) {
+            const std::byte* rows = task.activations + static_cast<size_t>(first) * row_bytes;
+            const int n_rows = tile_rows(task.n_rows - first);
+            prepare_tile(f, n_rows, rows, row_bytes, task.weights.k, scratch.prepared);
+            const Tile tile{rows, row_bytes, scratch.prepared};
+            unpacked = scratch.panels;
+            for (int64_t row = begin; row < end; row += kPanelRows, unpacked += one_panel) {
+                const int64_t left = end - row;
+                std::memset(scratch.sums, 0, static_cast<size_t>(n_rows) * 64);
+                f.multiply(n_rows, unpacked, n_units, tile, scratch.sums);
+                write_sums(scratch.sums, n_rows, left < kPanelRows ? static_cast<int>(left) : kPanelRows,
+                           task.accumulate, task.out + first * task.out_stride + row, task.out_stride);
+            }
+            first += n_rows;
+        }
+    }
+}
+
+/// Decode: one row takes the file's blocks as they come; a few rows share each strip of a panel, unpacked to
+/// L1.
+inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f, size_t row_bytes) {
+    const QuantizedScratch scratch = cut_scratch(task.scratch, task.weights.k);
+    const int64_t n_units = task.weights.k / f.block;
+    const size_t unit_prepared = static_cast<size_t>(prepared_numbers(f)) * 4;
+    const size_t row_prepared = static_cast<size_t>(n_units) * unit_prepared;
+    struct Part {
+        int first, n_rows;
+        Tile tile;
+    };
+    Part parts[kManyRows];
+    int n_parts = 0;
+    for (int first = 0; first < task.n_rows; ++n_parts) {
+        const std::byte* rows = task.activations + static_cast<size_t>(first) * row_bytes;
+        std::byte* prepared = scratch.prepared + static_cast<size_t>(first) * row_prepared;
+        const int n_rows = tile_rows(task.n_rows - first);
+        prepare_tile(f, n_rows, rows, row_bytes, task.weights.k, prepared);
+        parts[n_parts] = {first, n_rows, {rows, row_bytes, prepared}};
+        first += n_rows;
+    }
+    const int64_t strip_units = kStripWeights / f.block;
+    for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
+        const Panel panel = panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
+        if (task.n_rows == 1) {
+            f.gemv(panel.data, panel.stride, n_units, parts[0].tile, scratch.sums);
+        } else {
+            std::memset(scratch.sums, 0, static_cast<size_t>(task.n_rows) * 64);
+            for (int64_t unit = 0; unit < n_units; unit += strip_units) {
+                const int64_t n = n_units - unit < strip_units ? n_units - unit : strip_units;
+                f.unpack(panel.data + unit * f.block_bytes, panel.stride, n, scratch.panels);
+                for (int i = 0; i < n_parts; ++i) {
+                    const Part& part = parts[i];
+                    const Tile tile{part.tile.rows + unit * f.block, row_bytes,
+                                    part.tile.prepared + static_cast<size_t>(unit) * unit_prepared *
+                                                             static_cast<size_t>(part.n_rows)};
+                    f.multiply(part.n_rows, scratch.panels, n, tile, scratch.sums + 16 * part.first);
+                }
+            }
+        }
+        write_sums(scratch.sums, task.n_rows, panel.n_rows, task.accumulate, task.out + row, task.out_stride);
+    }
+}
+
+inline void matmul_quantized(const MatmulTask& task, const QuantizedKernels& f) {
+    const size_t row_bytes = row_bytes_of(task.activation, task.weights.k);
+    if (task.n_rows >= kManyRows) return multiply_many_rows(task, f, row_bytes);
+    multiply_few_rows(task, f, row_bytes);
+}
+
+}  // namespace
+}  // namespace agave::cpu
