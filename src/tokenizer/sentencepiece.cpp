@@ -1,0 +1,209 @@
+#include <bit>
+#include <optional>
+
+#include "tokenizer/merge_table.h"
+#include "tokenizer/tokenizer_parts.h"
+#include "tokenizer/unicode.h"
+
+namespace agave {
+namespace {
+
+/// SentencePiece writes a space as U+2581.
+constexpr std::string_view space_mark = "\xE2\x96\x81";
+
+/// A key that is smaller the larger the (finite) score is.
+uint32_t descending_key(float score) {
+    const auto bits = std::bit_cast<uint32_t>(score + 0.0f);
+    const uint32_t ascending = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
+    return ~ascending;
+}
+
+class SentencePiece final : public Tokenizer {
+  public:
+    SentencePiece(std::unique_ptr<Parts> parts, const Metadata& metadata, bool merges_from_list)
+        : Tokenizer(std::move(parts)),
+          adds_space_prefix_(metadata.boolean_or("tokenizer.ggml.add_space_prefix", !merges_from_list)),
+          removes_extra_spaces_(metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", false)) {
+        parts_->strips_space_prefix = adds_space_prefix_;
+        if (merges_from_list)
+            merges_.emplace(metadata, parts_->vocabulary);
+        else if (!parts_->vocabulary.has_scores())
+            fail(ErrorKind::bad_file, "%s: tokenizer.ggml.scores is missing; merging by score needs it",
+                 metadata.path().c_str());
+        find_byte_tokens(metadata);
+        for (int c = 0; c < 128; c++) {
+            const char text = static_cast<char>(c);
+            ascii_ids_[c] = find_ordinary({&text, 1});
+        }
+        find_joining_bytes();
+    }
+
+  protected:
+    void encode_fragment(std::string_view text, bool at_start, Encoder& encoder) const override {
+        const std::string_view escaped = escape(text, at_start && adds_space_prefix_, encoder);
+        size_t begin = 0;
+        while (begin < escaped.size()) {
+            const size_t end = piece_end(escaped, begin);
+            const std::string_view piece = escaped.substr(begin, end - begin);
+            if (bytes_complete_)
+                encoder.add_piece(piece, [&](std::string_view part) { encode_piece(part, encoder); });
+            else
+                encode_piece(piece,
+                             encoder);  // unknown tokens fuse over pieces, so the ids are no piece's own
+            begin = end;
+        }
+    }
+
+    void append_token(int32_t id, std::string& out) const override {
+        std::string_view text = parts_->vocabulary.text(id);
+        if (parts_->vocabulary.type(id) == TokenType::byte) {
+            out.push_back(static_cast<char>(byte_of_token(text)));
+            return;
+        }
+        for (size_t mark; (mark = text.find(space_mark)) != std::string_view::npos;) {
+            out.append(text.substr(0, mark));
+            out.push_back(' ');
+            text.remove_prefix(mark + space_mark.size());
+        }
+        out.append(text);
+    }
+
+  private:
+    static bool is_ordinary(TokenType type) {
+        return type == TokenType::normal || type == TokenType::user_defined || type == TokenType::unused;
+    }
+
+    /// The id of a token that text may become without being parsed as a special one, or -1.
+    int32_t find_ordinary(std::string_view text) const {
+        const int32_t id = parts_->vocabulary.find(text);
+        return id >= 0 && is_ordinary(parts_->vocabulary.type(id)) ? id : -1;
+    }
+
+    void find_byte_tokens(const Metadata& metadata) {
+        bytes_complete_ = true;
+        for (int byte = 0; byte < 256; byte++) {
+            const std::string text = strprintf("<0x%02X>", static_cast<unsigned>(byte));
+            const int32_t id = parts_->vocabulary.find(text);
+            byte_ids_[byte] = id >= 0 && parts_->vocabulary.type(id) == TokenType::byte ? id : -1;
+            bytes_complete_ &= byte_ids_[byte] >= 0;
+        }
+        if (!bytes_complete_ && parts_->unknown < 0)
+            fail(ErrorKind::bad_file,
+                 "%s: the vocabulary has neither all byte tokens <0x00> to <0xFF> nor an unknown token",
+                 metadata.path().c_str());
+    }
+
+    /// Text is cut before a space mark, since tokens begin with one; the few tokens that hold one further in
+    /// forbid the cut after the byte that comes before it there.
+    void find_joining_bytes() {
+        for (int32_t id = 0; id < parts_->vocabulary.size(); id++) {
+            const std::string_view text = parts_->vocabulary.text(id);
+            if (text.size() <= space_mark.size() || !is_ordinary(parts_->vocabulary.type(id))) continue;
+            for (size_t at = 1; (at = text.find(space_mark, at)) != std::string_view::npos; at++)
+                joins_space_[static_cast<uint8_t>(text[at - 1])] = true;
+        }
+        // Within a run of space marks nothing is cut anyway; that byte also ends other characters.
+        joins_space_[static_cast<uint8_t>(space_mark.back())] = true;
+    }
+
+    size_t piece_end(std::string_view text, size_t begin) const {
+        size_t at = begin;
+        do {
+            at = text.find(space_mark, at + 1);
+            if (at == std::string_view::npos) return text.size();
+        } while (joins_space_[static_cast<uint8_t>(text[at - 1])]);
+        return at;
+    }
+
+    /// The text with space marks for spaces, in memory of the encoder.
+    std::string_view escape(std::string_view text, bool space_prefix, Encoder& encoder) const {
+        size_t n_spaces = 1;
+        for (const char c : text) n_spaces += c == ' ';
+        char* out = encoder.allocate(text.size() + n_spaces * space_mark.size());
+        char* end = out;
+        const auto put_mark = [&] {
+            for (const char c : space_mark) *end++ = c;
+        };
+        if (removes_extra_spaces_) {
+            while (text.starts_with(' ')) text.remove_prefix(1);
+            while (text.ends_with(' ')) text.remove_suffix(1);
+        }
+        if (space_prefix && !text.empty()) put_mark();
+        char last = '\0';
+        for (const char c : text) {
+            if (c != ' ')
+                *end++ = c;
+            else if (!(removes_extra_spaces_ && last == ' '))
+                put_mark();
+            last = c;
+        }
+        return {out, static_cast<size_t>(end - out)};
+    }
+
+    void encode_piece(std::string_view piece, Encoder& encoder) const {
+        std::vector<Symbol>& symbols = encoder.merger.symbols();
+        symbols.clear();
+        const char* end = piece.data() + piece.size();
+        for (const char* p = piece.data(); p != end;) {
+            const Utf8Char c = decode_utf8(p, end);
+            const int32_t id = c.n_bytes == 1 && c.code_point < 0x80 ? ascii_ids_[c.code_point]
+                                                                     : find_ordinary({p, c.n_bytes});
+            symbols.push_back({id, c.n_bytes, static_cast<uint32_t>(p - piece.data()), -1, -1});
+            p += c.n_bytes;
+        }
+        if (merges_)
+            encoder.merger.run([this](const Symbol& left, const Symbol& right) {
+                return left.id < 0 || right.id < 0 ? Merge{} : merges_->find(left.id, right.id);
+            });
+        else
+            encoder.merger.run([this, piece](const Symbol& left, const Symbol& right) {
+                return merge_by_score(piece, left, right);
+            });
+        for (const Symbol& symbol : symbols) {
+            if (symbol.id >= 0)
+                encoder.ids.push_back(symbol.id);
+            else
+                add_bytes(piece.substr(symbol.offset, symbol.length), encoder.ids);
+        }
+    }
+
+    Merge merge_by_score(std::string_view piece, const Symbol& left, const Symbol& right) const {
+        const size_t length = size_t{left.length} + right.length;
+        if (length > parts_->vocabulary.longest_text()) return {};
+        const int32_t id = find_ordinary(piece.substr(left.offset, length));
+        if (id < 0) return {};
+        return {descending_key(parts_->vocabulary.score(id)), id};
+    }
+
+    /// A character that is no token: its bytes, or the unknown token (once for several in a row).
+    void add_bytes(std::string_view character, std::vector<int32_t>& ids) const {
+        bool complete = true;
+        for (const char c : character) complete &= byte_ids_[static_cast<uint8_t>(c)] >= 0;
+        if (complete) {
+            for (const char c : character) ids.push_back(byte_ids_[static_cast<uint8_t>(c)]);
+        } else if (ids.empty() || ids.back() != parts_->unknown) {
+            ids.push_back(parts_->unknown);
+        }
+    }
+
+    const bool adds_space_prefix_;
+    const bool removes_extra_spaces_;
+    std::optional<MergeTable> merges_;
+    int32_t byte_ids_[256];
+    bool bytes_complete_ = false;
+    int32_t ascii_ids_[128];
+    bool joins_space_[256] = {};
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_sentencepiece(const Metadata& metadata, bool merges_from_list) {
+    auto parts = std::make_unique<Tokenizer::Parts>(metadata);
+    // Gemma 4's tokenizer.json adds BOS; some of its files say otherwise by mistake (llama.cpp, pull request
+    // 21500).
+    parts->adds_bos = metadata.boolean_or("tokenizer.ggml.add_bos_token", true) || merges_from_list;
+    parts->adds_eos = metadata.boolean_or("tokenizer.ggml.add_eos_token", false);
+    return std::make_unique<SentencePiece>(std::move(parts), metadata, merges_from_list);
+}
+
+}  // namespace agave

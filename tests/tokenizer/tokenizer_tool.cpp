@@ -1,0 +1,135 @@
+// Drives the tokenizer from tools/tokenizer/compare_random.py and measures it:
+//   tokenizer_tool encode MODEL [plain]   records in, ids out ("plain": without special tokens in the text)
+//   tokenizer_tool split PRE_TOKENIZER    records in, piece lengths out
+//   tokenizer_tool nfc                    records in, normalized bytes out (one per number)
+//   tokenizer_tool bench MODEL [FILE]     seconds to load, and to encode FILE and some worst cases
+// A record is a 32-bit length and its bytes; an answer is a 32-bit count and as many 32-bit numbers.
+#include <cstdio>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "formats/model_file.h"
+#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
+
+namespace agave {
+namespace {
+
+bool read_record(std::string& record) {
+    uint32_t size = 0;
+    if (std::fread(&size, sizeof size, 1, stdin) != 1) return false;
+    record.resize(size);
+    return std::fread(record.data(), 1, size, stdin) == size;
+}
+
+template <typename T>
+void write_answer(const std::vector<T>& numbers) {
+    static_assert(sizeof(T) == 4);
+    const auto size = static_cast<uint32_t>(numbers.size());
+    std::fwrite(&size, sizeof size, 1, stdout);
+    std::fwrite(numbers.data(), 4, numbers.size(), stdout);
+}
+
+int encode_records(const char* path, bool plain) {
+    const ModelFile file = ModelFile::open(path);
+    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+    for (std::string record; read_record(record);)
+        write_answer(tokenizer->encode(record, {.add_special = false, .parse_special = !plain}));
+    return 0;
+}
+
+int split_records(const char* name) {
+    const PreTokenizer* pre_tokenizer = find_pre_tokenizer(name);
+    if (pre_tokenizer == nullptr) return 2;
+    for (std::string record; read_record(record);) {
+        std::vector<uint32_t> lengths;
+        split_pieces(*pre_tokenizer, record, lengths);
+        write_answer(lengths);
+    }
+    return 0;
+}
+
+int normalize_records() {
+    for (std::string record; read_record(record);) {
+        const std::string out = is_nfc_inert(record) ? record : normalize_nfc(record);
+        std::vector<uint32_t> bytes;
+        for (const char c : out) bytes.push_back(static_cast<uint8_t>(c));
+        write_answer(bytes);
+    }
+    return 0;
+}
+
+void measure(const Tokenizer& tokenizer, const char* what, const std::string& text) {
+    const double begin = monotonic_seconds();
+    const std::vector<int32_t> ids = tokenizer.encode(text);
+    const double encoded = monotonic_seconds();
+    const bool same = tokenizer.decode(ids) == text;
+    const double decoded = monotonic_seconds();
+    const double megabytes = static_cast<double>(text.size()) / 1e6;
+    std::printf("%-24s %6.2f MB %9zu tokens: encode %7.3f s %7.1f MB/s, decode %7.1f MB/s%s\n", what,
+                megabytes, ids.size(), encoded - begin, megabytes / (encoded - begin),
+                megabytes / (decoded - encoded), same ? "" : ", round trip differs");
+}
+
+int bench(const char* path, const char* text_path) {
+    double best_open = 1e9, best_load = 1e9;
+    size_t tokens = 0;
+    for (int i = 0; i < 9; i++) {
+        const double begin = monotonic_seconds();
+        const ModelFile file = ModelFile::open(path);
+        const double opened = monotonic_seconds();
+        const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+        tokens += tokenizer->encode("The quick brown fox").size();
+        best_open = std::min(best_open, opened - begin);
+        best_load = std::min(best_load, monotonic_seconds() - opened);
+    }
+    std::printf("open %.2f ms, load and encode a line %.2f ms\n", best_open * 1e3, best_load * 1e3);
+    const ModelFile file = ModelFile::open(path);
+    const uint64_t before = resident_bytes();
+    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+    std::printf("resident: +%.1f MB by the tokenizer\n",
+                static_cast<double>(resident_bytes() - before) / 1e6);
+    if (text_path != nullptr) {
+        std::string text;
+        if (std::FILE* in = std::fopen(text_path, "rb")) {
+            char buffer[65536];
+            for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, in)) > 0;) text.append(buffer, n);
+            std::fclose(in);
+        }
+        measure(*tokenizer, "text", text);
+    }
+    constexpr size_t size = 10'000'000;
+    for (const char* unit :
+         {"a", " ", "\n", "1", ".", "\xE4\xB8\xAD", "ab", "\xF0\x9F\x99\x82", "\xFF", "e\xCC\x81"}) {
+        std::string text;
+        while (text.size() < size) text += unit;
+        char name[32];
+        std::snprintf(name, sizeof name, "repeated %s", printable(unit).c_str());
+        measure(*tokenizer, name, text);
+    }
+    return 0;
+}
+
+int run(int argc, char** argv) {
+    const std::string_view mode = argc > 1 ? argv[1] : "";
+    if (mode == "encode" && argc > 2) return encode_records(argv[2], argc > 3);
+    if (mode == "split" && argc == 3) return split_records(argv[2]);
+    if (mode == "nfc" && argc == 2) return normalize_records();
+    if (mode == "bench" && argc > 2) return bench(argv[2], argc > 3 ? argv[3] : nullptr);
+    std::fprintf(stderr, "usage: tokenizer_tool encode|split|nfc|bench ...\n");
+    return 2;
+}
+
+}  // namespace
+}  // namespace agave
+
+int main(int argc, char** argv) {
+    try {
+        return agave::run(argc, argv);
+    } catch (const agave::Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 2;
+    }
+}
