@@ -6,6 +6,7 @@ the other scripts of this folder compare with:
 
     llama_cpp_driver.py info MODEL
     llama_cpp_driver.py tokenize MODEL < text
+    llama_cpp_driver.py prompt MODEL --count 16 < text
     llama_cpp_driver.py bench MODEL --prefill 512 --decode 128 --flash 0|1
     llama_cpp_driver.py first-token MODEL --tokens 1,2,3 --ctx-size 2048
     llama_cpp_driver.py greedy MODEL --tokens 1,2,3 --count 64
@@ -103,6 +104,17 @@ def tokenize(session: Session, arguments: argparse.Namespace) -> dict:
     return {"ids": session.tokenize(sys.stdin.buffer.read())}
 
 
+def prompt(session: Session, arguments: argparse.Namespace) -> dict:
+    """The shortest beginning, in words, of the text that has exactly `count` tokens, BOS included."""
+    words = sys.stdin.read().split()
+    for n_words in range(1, len(words) + 1):
+        text = " ".join(words[:n_words])
+        ids = session.tokenize(text.encode())
+        if len(ids) == arguments.count:
+            return {"text": text, "ids": ids}
+    sys.exit(f"llama_cpp_driver.py: no beginning of the text has {arguments.count} tokens")
+
+
 def bench(session: Session, arguments: argparse.Namespace) -> dict:
     """One measured run after one warm-up, as `agave bench -r 1` does."""
     prompt = [(1000 + 7 * i) % session.n_vocab for i in range(max(arguments.prefill, arguments.decode))]
@@ -183,7 +195,7 @@ def ids_of(text: str) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    actions = {"info": info, "tokenize": tokenize, "bench": bench, "greedy": greedy,
+    actions = {"info": info, "tokenize": tokenize, "prompt": prompt, "bench": bench, "greedy": greedy,
                "probabilities": probabilities, "perplexity": perplexity, "first-token": None}
     parser.add_argument("action", choices=list(actions))
     parser.add_argument("model")

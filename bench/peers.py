@@ -20,7 +20,7 @@ import time
 
 import common
 
-WORDS = "The river ran slowly past the old stone mill while the children of the village played on its bank".split()
+SENTENCE = "The river ran slowly past the old stone mill while the children of the village played on its bank"
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -58,12 +58,8 @@ def better_flash(python: pathlib.Path, model: pathlib.Path, threads: int) -> dic
 
 def prompt_of(python: pathlib.Path, model: pathlib.Path, length: int) -> tuple[str, list[int]]:
     """A text of exactly `length` tokens (BOS included), and its ids."""
-    for n_words in range(1, len(WORDS) + 1):
-        text = " ".join(WORDS[:n_words])
-        ids = common.llama_cpp(python, "tokenize", model, stdin=text.encode())["ids"]
-        if len(ids) == length:
-            return text, ids
-    sys.exit(f"no beginning of the built-in sentence has {length} tokens in {model}")
+    out = common.llama_cpp(python, "prompt", model, "--count", length, stdin=SENTENCE.encode())
+    return out["text"], out["ids"]
 
 
 def agave_first_token(program: pathlib.Path, model: pathlib.Path, text: str, threads: int) -> dict[str, float]:
