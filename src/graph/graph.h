@@ -166,6 +166,12 @@ const char* operation_name(const Operation& operation);
 /// GatedLinear; residual + linear becomes a Linear that accumulates.
 void fuse(Graph& graph);
 
+/// Floats from one row of a value to the next: an odd number of 64-byte lines, so that the rows of a tile
+/// fall into different sets of a cache.
+constexpr int64_t row_stride(int64_t columns) {
+    return ((columns + 15) / 16 | 1) * 16;
+}
+
 /// Where each value lives: values that are never alive together share storage. Offsets and the total are in
 /// columns (floats for each row). An output may share its offset with an input that nobody reads later
 /// (RmsNorm, Rope, Softcap).

@@ -19,11 +19,6 @@ Value in_place_input(const Operation& operation) {
     return {};
 }
 
-/// Rounded up so that every value begins on a cache line.
-int64_t padded(int64_t columns) {
-    return (columns + 15) / 16 * 16;
-}
-
 }  // namespace
 
 MemoryPlan plan_memory(const Graph& graph) {
@@ -61,7 +56,7 @@ MemoryPlan plan_memory(const Graph& graph) {
         if (root[i] != i || lives[i].first == SIZE_MAX) continue;
         const bool tokens = graph.values[i].rows == Rows::tokens;
         std::vector<int64_t>& offsets = tokens ? plan.token_offsets : plan.output_offsets;
-        const int64_t columns = padded(graph.values[i].width);
+        const int64_t columns = row_stride(graph.values[i].width);
         // First fit: move behind every placed value that is alive at the same time and in the way.
         int64_t offset = 0;
         for (bool moved = true; moved;) {
@@ -69,7 +64,7 @@ MemoryPlan plan_memory(const Graph& graph) {
             for (size_t other : placed) {
                 if (graph.values[other].rows != graph.values[i].rows || !lives[i].overlaps(lives[other]))
                     continue;
-                const int64_t begin = offsets[other], end = begin + padded(graph.values[other].width);
+                const int64_t begin = offsets[other], end = begin + row_stride(graph.values[other].width);
                 if (offset < end && begin < offset + columns) offset = end, moved = true;
             }
         }

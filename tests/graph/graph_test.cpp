@@ -122,7 +122,7 @@ TEST(Graph, PlanKeepsLivingValuesApart) {
             }
         }
         EXPECT_GT(plan.token_columns, 0);
-        EXPECT_LE(plan.token_columns, 64 + 64 + 32 + 16 + 16 + 32 + 3 * 128);
+        EXPECT_LE(plan.token_columns, 2 * row_stride(64) + 3 * row_stride(128));
     }
 }
 

@@ -16,10 +16,6 @@ namespace {
 constexpr size_t align64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
-constexpr int64_t padded(int64_t columns) {
-    return (columns + 15) / 16 * 16;
-}
-
 const float* floats(const Tensor* tensor) {
     return tensor ? reinterpret_cast<const float*>(tensor->data) : nullptr;
 }
@@ -136,6 +132,12 @@ CpuExecutor::CpuExecutor(const Graph& graph, ThreadTeam& team, const ExecutorOpt
                 thread_scratch = std::max(thread_scratch, matmul_scratch_bytes(graph.width(x)));
         }
     }
+    // Float activations are read where they lie, so the arena's rows must be as far apart as the kernels
+    // expect.
+    for (const ValueInfo& info : graph.values)
+        if (activation_row_bytes(Activation::float32, info.width) !=
+            static_cast<size_t>(row_stride(info.width)) * sizeof(float))
+            fail(ErrorKind::runtime, "the rows of the arena and of the kernels differ");
     const size_t gate_bytes = max_rows * kGateColumns * sizeof(float);
 
     // One reservation, carved from front to back: first the sizes, then the pointers.
@@ -179,8 +181,8 @@ Matrix CpuExecutor::at(const Run& run, Value value) const {
     const ValueInfo& info = graph_.values[id];
     if (value == graph_.logits) return {run.logits, info.width};
     if (info.rows == Rows::tokens)
-        return {token_arena_ + plan_.token_offsets[id] * options_.max_rows, padded(info.width)};
-    return {output_arena_ + plan_.output_offsets[id] * options_.max_outputs, padded(info.width)};
+        return {token_arena_ + plan_.token_offsets[id] * options_.max_rows, row_stride(info.width)};
+    return {output_arena_ + plan_.output_offsets[id] * options_.max_outputs, row_stride(info.width)};
 }
 
 const std::byte* CpuExecutor::activations(const Run& run, Value value, Activation activation) const {

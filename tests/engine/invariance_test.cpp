@@ -1,0 +1,146 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "fixtures.h"
+
+namespace agave {
+namespace {
+
+/// The law of DESIGN.md: a sequence's logits are the same bits alone, among others, for every prefill chunk
+/// and every number of threads.
+struct Case {
+    const char* model;
+    bool exact;
+    KvFormat kv_format;
+};
+
+class Invariance : public testing::TestWithParam<Case> {
+  protected:
+    Invariance()
+        : file_(ModelFile::open(std::string(AGAVE_TEST_DATA "/oracle/") + GetParam().model + ".gguf")) {
+        prompts_ =
+            test::read_id_lines(std::string(AGAVE_TEST_DATA "/oracle/") + GetParam().model + "-prompts.txt");
+    }
+
+    EngineOptions options(int n_threads, int chunk) const {
+        EngineOptions options;
+        options.n_threads = n_threads;
+        options.prefill_chunk = chunk;
+        options.max_outputs = 16;
+        options.max_sequences = 4;
+        options.context_size = 2048;
+        options.exact = GetParam().exact;
+        options.kv_format = GetParam().kv_format;
+        return options;
+    }
+
+    /// The logits after the prompt and after each of `n_decode` fixed tokens that follow.
+    std::vector<float> alone(int n_threads, int chunk, const std::vector<int32_t>& prompt,
+                             int n_decode) const {
+        Engine engine(file_, options(n_threads, chunk));
+        Sequence sequence = engine.new_sequence();
+        std::vector<float> all;
+        const auto keep = [&](std::span<const float> logits) {
+            all.insert(all.end(), logits.begin(), logits.end());
+        };
+        keep(engine.prefill(sequence, prompt));
+        for (int i = 0; i < n_decode; i++) {
+            const int32_t token = 5 + 7 * i;
+            keep(engine.prefill(sequence, {&token, 1}));
+        }
+        engine.release(sequence);
+        EXPECT_EQ(engine.cache().used_bytes(), 0u);
+        return all;
+    }
+
+    ModelFile file_;
+    std::vector<std::vector<int32_t>> prompts_;
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST_P(Invariance, PrefillChunksAndThreads) {
+    const std::vector<float> reference = alone(1, 512, prompts_[2], 4);
+    for (int n_threads : {1, 2, 3})
+        for (int chunk : {1, 7, 64, 512})
+            EXPECT_TRUE(same_bits(alone(n_threads, chunk, prompts_[2], 4), reference))
+                << n_threads << " threads, chunks of " << chunk;
+}
+
+/// Three sequences: one decodes while the others are prefilled beside it in pieces of changing size.
+TEST_P(Invariance, AmongOtherSequences) {
+    std::vector<std::vector<float>> reference;
+    for (const auto& prompt : prompts_) reference.push_back(alone(2, 512, prompt, 4));
+
+    Engine engine(file_, options(2, 128));
+    struct Client {
+        Sequence sequence;
+        std::vector<int32_t> tokens;
+        size_t done = 0, n_prompt = 0;
+        std::vector<float> logits;
+    };
+    std::vector<Client> clients;
+    for (const auto& prompt : prompts_) {
+        Client client{engine.new_sequence(), prompt, 0, prompt.size(), {}};
+        for (int i = 0; i < 4; i++) client.tokens.push_back(5 + 7 * i);
+        clients.push_back(std::move(client));
+    }
+    for (int round = 0;; round++) {
+        std::vector<StepSlice> slices;
+        std::vector<Client*> wants_logits;
+        for (size_t c = 0; c < clients.size(); c++) {
+            Client& client = clients[c];
+            if (client.done == client.tokens.size()) continue;
+            const bool decoding = client.done >= client.n_prompt;
+            const size_t piece = decoding
+                                     ? 1
+                                     : std::min<size_t>(client.n_prompt - client.done,
+                                                        1 + (static_cast<size_t>(round) * 13 + c * 5) % 40);
+            const bool output = client.done + piece >= client.n_prompt;
+            slices.push_back(
+                {&client.sequence, std::span(client.tokens).subspan(client.done, piece), output ? 1 : 0});
+            if (output) wants_logits.push_back(&client);
+            client.done += piece;
+        }
+        if (slices.empty()) break;
+        const std::span<const float> logits = engine.step(slices);
+        const size_t n_vocab = static_cast<size_t>(engine.n_vocab());
+        for (size_t i = 0; i < wants_logits.size(); i++)
+            wants_logits[i]->logits.insert(wants_logits[i]->logits.end(),
+                                           logits.begin() + static_cast<int64_t>(i * n_vocab),
+                                           logits.begin() + static_cast<int64_t>((i + 1) * n_vocab));
+    }
+    for (size_t c = 0; c < clients.size(); c++)
+        EXPECT_TRUE(same_bits(clients[c].logits, reference[c])) << "sequence " << c;
+}
+
+/// A refused step leaves the sequence as it was.
+TEST_P(Invariance, FullContextIsRefusedWhole) {
+    EngineOptions small = options(2, 64);
+    small.context_size = 100;
+    Engine engine(file_, small);
+    Sequence sequence = engine.new_sequence();
+    engine.prefill(sequence, prompts_[1]);
+    EXPECT_THROW(engine.prefill(sequence, prompts_[2]), Error);
+    EXPECT_EQ(sequence.n_tokens(), static_cast<int64_t>(prompts_[1].size()));
+    const int32_t outside = static_cast<int32_t>(engine.n_vocab());
+    EXPECT_THROW(engine.prefill(sequence, {&outside, 1}), Error);
+    EXPECT_EQ(sequence.n_tokens(), static_cast<int64_t>(prompts_[1].size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Invariance,
+                         testing::Values(Case{"llama-nano", true, KvFormat::f32},
+                                         Case{"llama-nano", false, KvFormat::f16},
+                                         Case{"qwen3-nano", false, KvFormat::f16},
+                                         Case{"gemma3-nano", true, KvFormat::f16},
+                                         Case{"gemma3-nano", false, KvFormat::f32}),
+                         [](const auto& parameter) { return "case" + std::to_string(parameter.index); });
+
+}  // namespace
+}  // namespace agave

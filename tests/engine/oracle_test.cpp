@@ -1,0 +1,81 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/engine.h"
+#include "fixtures.h"
+
+namespace agave {
+namespace {
+
+/// The tiny models against Hugging Face transformers (float32, eager attention); see
+/// tools/oracle/make_fixtures.py.
+class Oracle : public testing::TestWithParam<const char*> {
+  protected:
+    std::string base() const { return std::string(AGAVE_TEST_DATA "/oracle/") + GetParam(); }
+    static EngineOptions exact_options() {
+        EngineOptions options;
+        options.n_threads = 2;
+        options.kv_format = KvFormat::f32;
+        options.exact = true;
+        return options;
+    }
+};
+
+TEST_P(Oracle, LogitsAreHuggingFaces) {
+    const ModelFile file = ModelFile::open(base() + ".gguf");
+    Engine engine(file, exact_options());
+    const auto prompts = test::read_id_lines(base() + "-prompts.txt");
+    ASSERT_EQ(prompts.size(), 3u);
+    const double tolerance[] = {1e-4, 1e-4, 1e-3};
+    for (size_t p = 0; p < prompts.size(); p++) {
+        const std::vector<float> expected = test::read_npy(base() + "-logits-" + std::to_string(p) + ".npy");
+        const int64_t n_outputs = static_cast<int64_t>(expected.size()) / engine.n_vocab();
+        ASSERT_EQ(n_outputs, std::min<int64_t>(8, static_cast<int64_t>(prompts[p].size())));
+        Sequence sequence = engine.new_sequence();
+        double worst = 0;
+        size_t compared = 0;
+        engine.prefill_with_logits(
+            sequence, prompts[p], n_outputs, [&](int64_t, std::span<const float> logits) {
+                for (float logit : logits)
+                    worst = std::max<double>(worst, std::abs(logit - expected[compared++]));
+            });
+        EXPECT_EQ(compared, expected.size());
+        EXPECT_LE(worst, tolerance[p]) << "prompt of " << prompts[p].size() << " tokens";
+        std::printf("%s, %zu tokens: largest difference of a logit %.2g\n", GetParam(), prompts[p].size(),
+                    worst);
+        engine.release(sequence);
+    }
+}
+
+TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
+    const ModelFile file = ModelFile::open(base() + ".gguf");
+    Engine engine(file, exact_options());
+    const auto prompts = test::read_id_lines(base() + "-prompts.txt");
+    const auto expected = test::read_id_lines(base() + "-greedy.txt");
+    ASSERT_EQ(expected.size(), prompts.size());
+    for (size_t p = 0; p < prompts.size(); p++) {
+        Sequence sequence = engine.new_sequence();
+        std::span<const float> logits = engine.prefill(sequence, prompts[p]);
+        std::vector<int32_t> ids;
+        while (ids.size() < expected[p].size()) {
+            ids.push_back(
+                static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+            logits = engine.prefill(sequence, {&ids.back(), 1});
+        }
+        EXPECT_EQ(ids, expected[p]);
+        engine.release(sequence);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Oracle,
+                         testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano"),
+                         [](const auto& parameter) {
+                             std::string name = parameter.param;
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
+
+}  // namespace
+}  // namespace agave
