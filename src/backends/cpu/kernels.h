@@ -64,6 +64,16 @@ struct AttentionTask {
     int64_t out_stride;
 };
 
+/// Loops that limits.cpp times: nothing but the operation that a limit counts, on `sums` independent sums of
+/// 16 lanes in each step. The results only keep the loops alive.
+struct PeakLoops {
+    int sums;
+    float (*int8)(int64_t steps);                 ///< 64 multiply-adds for each sum and step
+    float (*bf16)(int64_t steps);                 ///< 32; nullptr: the level has none
+    float (*f32)(int64_t steps);                  ///< 16
+    float (*read)(const std::byte* p, size_t n);  ///< n is a multiple of 512
+};
+
 /// The kernels of one instruction-set level. Every function's result for a row depends on that row alone: not
 /// on n_rows, on the split among threads or on the prefill chunk (see DESIGN.md, batch invariance).
 struct Kernels {
@@ -101,6 +111,8 @@ struct Kernels {
     /// ...and then, after a barrier, the merges [begin, end) of attention_merges(task) join the splits in the
     /// order of positions into task.out.
     void (*attention_merge)(const AttentionTask& task, int begin, int end, float* partials);
+
+    PeakLoops peak;
 };
 
 /// Bytes of one row of k activations, a multiple of 64.

@@ -9,6 +9,7 @@
 #include "backends/cpu/kv_page.h"
 #include "backends/cpu/matmul.h"
 #include "backends/cpu/norm.h"
+#include "backends/cpu/peak.h"
 #include "backends/cpu/quantize_row.h"
 #include "backends/cpu/rope.h"
 #include "backends/cpu/simd/simd.h"
@@ -31,6 +32,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
+    table.peak = peak_loops();
     return table;
 }
 
