@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -20,8 +21,8 @@ struct Tensor {
     std::string name;
     Format format = Format::f32;
     int n_dims = 1;
-    std::array<int64_t, 4> shape{1, 1, 1,
-                                 1};  ///< innermost first, as GGUF writes it: shape[0] is the row length
+    /// Innermost first, as GGUF writes it: shape[0] is the row length.
+    std::array<int64_t, 4> shape{1, 1, 1, 1};
     const std::byte* data = nullptr;
     size_t n_bytes = 0;
 
@@ -52,16 +53,17 @@ struct MetadataEntry {
 class Metadata {
   public:
     Metadata() = default;
+    /// Throws Error(bad_file) when a key comes twice. `path` names the file in messages.
     Metadata(std::string path, std::vector<MetadataEntry> entries);
 
     const std::vector<MetadataEntry>& entries() const { return entries_; }
     const std::string& path() const { return path_; }
     const MetadataValue* find(std::string_view key) const;
 
-    /// An integer in [minimum, maximum]; the first form requires the key.
+    /// An integer of any width in [minimum, maximum]; the first form requires the key.
     int64_t integer(std::string_view key, int64_t minimum, int64_t maximum) const;
     int64_t integer_or(std::string_view key, int64_t fallback, int64_t minimum, int64_t maximum) const;
-    /// A finite number.
+    /// A finite number; an integer counts as one.
     double number(std::string_view key) const;
     double number_or(std::string_view key, double fallback) const;
     bool boolean_or(std::string_view key, bool fallback) const;
@@ -69,7 +71,8 @@ class Metadata {
     std::string_view text_or(std::string_view key, std::string_view fallback) const;
     /// nullptr when the key is absent; throws when it holds something other than an array of text.
     const std::vector<std::string_view>* texts(std::string_view key) const;
-    /// Numbers of any width converted; nullopt when the key is absent, throws when not an array of numbers.
+    /// Numbers of any width converted; nullopt when the key is absent, throws when it does not hold an array
+    /// of numbers, of integers (that fit int64_t) or of booleans. numbers() refuses NaN and infinity.
     std::optional<std::vector<double>> numbers(std::string_view key) const;
     std::optional<std::vector<int64_t>> integers(std::string_view key) const;
     std::optional<std::vector<bool>> booleans(std::string_view key) const;
@@ -83,15 +86,29 @@ class Metadata {
 /// A model on disk: metadata and tensors, over one or several mapped files.
 class ModelFile {
   public:
-    /// Opens a GGUF file (any part of a split one finds the others). Throws Error as described there; after
-    /// it returns, every tensor lies inside its file and agrees with its format.
+    /// Opens a GGUF file; any part of a split one finds the others beside it. After it returns, every tensor
+    /// lies inside its file, overlaps no other and agrees with its format. Throws Error(usage) when a file
+    /// cannot be opened, Error(bad_file) when it is damaged or disagrees with itself, and Error(unsupported)
+    /// when it is of a version, byte order or weight format that this build does not run.
     static ModelFile open(const std::string& path);
 
+    /// The same for one GGUF file in memory, which must outlive the result; `path` names it in messages.
+    static ModelFile from_bytes(std::span<const std::byte> bytes, const std::string& path);
+
+    /// Takes what a loader has read and checked; `n_bytes` is the size of all parts. Throws Error(bad_file)
+    /// when two tensors have one name.
+    ModelFile(std::string path, std::vector<MappedFile> parts, Metadata metadata, std::vector<Tensor> tensors,
+              uint64_t n_bytes);
+
+    /// The first part, whichever part was opened.
     const std::string& path() const { return path_; }
     const Metadata& metadata() const { return metadata_; }
+    /// In the file's order, part after part.
     const std::vector<Tensor>& tensors() const { return tensors_; }
+    /// The mapped parts in order (none for from_bytes).
+    const std::vector<MappedFile>& parts() const { return parts_; }
     /// Size of all parts on disk in bytes.
-    uint64_t n_bytes() const;
+    uint64_t n_bytes() const { return n_bytes_; }
 
     /// The tensor of this name, or nullptr.
     const Tensor* find(std::string_view name) const;
@@ -107,7 +124,10 @@ class ModelFile {
     Metadata metadata_;
     std::vector<Tensor> tensors_;
     std::vector<uint32_t> by_name_;  ///< indices into tensors_, sorted by name
-    friend class GgufLoader;
+    uint64_t n_bytes_ = 0;
 };
+
+/// All weights of a tensor as float32, in the file's order: n_elements() of them.
+std::vector<float> decode_tensor(const Tensor& tensor);
 
 }  // namespace agave
