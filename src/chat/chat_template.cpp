@@ -1,0 +1,148 @@
+#include "chat/chat_template.h"
+
+#include <mutex>
+
+#include "base/error.h"
+#include "chat/jinja.h"
+#include "chat/json.h"
+
+namespace agave::chat {
+
+using jinja::Value;
+
+namespace {
+
+/// How a template wants what conversations leave open.
+struct Style {
+    bool arguments_as_text = false;  ///< of tool calls; else as an object
+    bool none_content = true;        ///< for a message that has only tool calls; else ""
+};
+
+Value text_value(const std::string& text) {
+    return Value::string(text);
+}
+
+Value tool_call_value(const ToolCall& call, const Style& style) {
+    const std::string& json = call.arguments_json;
+    Value function = Value::dict();
+    function.set("name", text_value(call.name));
+    Value arguments = json.empty() ? Value::dict() : jinja::parse_json(json, "the arguments of a tool call");
+    function.set("arguments",
+                 style.arguments_as_text ? text_value(json.empty() ? "{}" : json) : std::move(arguments));
+    Value value = Value::dict();
+    value.set("type", Value::string("function"));
+    if (!call.id.empty()) value.set("id", text_value(call.id));
+    value.set("function", std::move(function));
+    return value;
+}
+
+Value message_value(const Message& message, const Style& style, const char* reasoning_key) {
+    Value value = Value::dict();
+    const bool only_calls = message.content.empty() && !message.tool_calls.empty();
+    value.set("role", text_value(message.role));
+    value.set("content", only_calls && style.none_content ? Value::none() : text_value(message.content));
+    if (message.reasoning) value.set(reasoning_key, text_value(*message.reasoning));
+    if (!message.tool_calls.empty()) {
+        std::vector<Value> calls;
+        for (const ToolCall& call : message.tool_calls) calls.push_back(tool_call_value(call, style));
+        value.set("tool_calls", Value::list(std::move(calls)));
+    }
+    if (!message.tool_call_id.empty()) value.set("tool_call_id", text_value(message.tool_call_id));
+    if (!message.name.empty()) value.set("name", text_value(message.name));
+    return value;
+}
+
+/// The first of the names for an assistant's reasoning that the template reads.
+const char* find_reasoning_key(const std::string& source) {
+    for (const char* key : {"reasoning_content", "reasoning", "thinking"})
+        for (const char before : {'.', '\'', '"'})
+            if (source.find(before + std::string(key)) != std::string::npos) return key;
+    return "reasoning_content";
+}
+
+}  // namespace
+
+struct Template::State {
+    jinja::Program program;
+    const char* reasoning_key;
+    std::mutex mutex;  ///< values are shared without atomic counts
+    std::optional<Style> style;
+
+    std::string render(const std::vector<Message>& messages, const RenderOptions& options,
+                       const Style& how) const {
+        std::vector<Value> list;
+        for (const Message& message : messages) list.push_back(message_value(message, how, reasoning_key));
+        Value context = Value::dict();
+        context.set("messages", Value::list(std::move(list)));
+        Value tools = Value::none();
+        if (!options.tools_json.empty()) {
+            tools = jinja::parse_json(options.tools_json, "the list of tools");
+            if (!tools.is_list(jinja::ListKind::list))
+                fail(ErrorKind::usage, "the tools must be a JSON array");
+            if (tools.items().empty()) tools = Value::none();
+        }
+        context.set("tools", std::move(tools));
+        context.set("documents", Value::none());
+        context.set("add_generation_prompt", Value::boolean(options.add_generation_prompt));
+        if (!options.bos_token.empty()) context.set("bos_token", text_value(options.bos_token));
+        if (!options.eos_token.empty()) context.set("eos_token", text_value(options.eos_token));
+        if (options.enable_thinking) context.set("enable_thinking", Value::boolean(*options.enable_thinking));
+        if (options.variables.is(jinja::Type::dict))
+            for (const auto& entry : options.variables.dict_object().entries)
+                context.dict_object().set(entry.key, entry.value);
+        return jinja::render(program, context, {}, options.now);
+    }
+
+    /// Tries a conversation with a tool call in each style and takes the first whose text looks right.
+    Style find_style() const {
+        constexpr const char* probe = "agave_probe";
+        Message question, answer, result;
+        question.role = "user";
+        question.content = "question";
+        answer.role = "assistant";
+        answer.tool_calls = {{"abcdefghi", "lookup", "{\"agave_probe\": \"value\"}"}};
+        result.role = "tool";
+        result.content = "result";
+        result.tool_call_id = "abcdefghi";
+        result.name = "lookup";
+        RenderOptions options;
+        options.bos_token = options.eos_token = "</s>";
+        options.tools_json =
+            R"([{"type": "function", "function": {"name": "lookup", "description": "Looks up.", "parameters":)"
+            R"( {"type": "object", "properties": {"other": {"type": "string", "description": "What."}}, "required": ["other"]}}}])";
+        options.now = 0;
+        const bool names_none = program.source.find("None") != std::string::npos;
+        for (const Style candidate :
+             {Style{false, true}, Style{false, false}, Style{true, true}, Style{true, false}}) {
+            try {
+                const std::string text = render({question, answer, result}, options, candidate);
+                const auto has = [&](const char* part) { return text.find(part) != std::string::npos; };
+                const bool python_text = has("{'agave_probe'"), quoted_twice = has("{\\\"agave_probe");
+                const bool wrote_none = candidate.none_content && !names_none && has("None");
+                if (has(probe) && !python_text && !quoted_twice && !wrote_none) return candidate;
+            } catch (const Error&) {
+                continue;
+            }
+        }
+        return {false, false};
+    }
+};
+
+Template::Template(std::string source) : state_(std::make_unique<State>()) {
+    state_->program = jinja::parse(std::move(source));
+    state_->reasoning_key = find_reasoning_key(state_->program.source);
+}
+
+Template::~Template() = default;
+Template::Template(Template&&) noexcept = default;
+Template& Template::operator=(Template&&) noexcept = default;
+
+std::string Template::render(const std::vector<Message>& messages, const RenderOptions& options) const {
+    const std::lock_guard lock(state_->mutex);
+    bool has_calls = false;
+    for (const Message& message : messages) has_calls = has_calls || !message.tool_calls.empty();
+    if (has_calls && !state_->style) state_->style = state_->find_style();
+    return state_->render(messages, options, has_calls ? *state_->style : Style());
+}
+
+}  // namespace agave::chat

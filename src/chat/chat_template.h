@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chat/value.h"
+
+namespace agave::chat {
+
+/// A call that the model made.
+struct ToolCall {
+    std::string id, name;
+    std::string arguments_json;  ///< a JSON object; empty means {}
+};
+
+/// One message of a conversation, as OpenAI's chat API has it.
+struct Message {
+    std::string role;  ///< system, user, assistant, tool, or what else the template knows
+    std::string content;
+    std::optional<std::string> reasoning;  ///< what the assistant thought before it answered
+    std::vector<ToolCall> tool_calls;
+    std::string tool_call_id, name;  ///< of a tool's result; empty = absent
+};
+
+struct RenderOptions {
+    bool add_generation_prompt = true;  ///< end with the beginning of the assistant's answer
+    std::string bos_token,
+        eos_token;  ///< their text; empty leaves the variable undefined, as transformers does
+    std::optional<bool> enable_thinking;  ///< undefined in the template when not set
+    std::string tools_json;               ///< a JSON array of tools, as OpenAI's API has them; empty = none
+    jinja::Value variables;      ///< more variables: a dict, or undefined for none; they win over the others
+    std::optional<int64_t> now;  ///< seconds since 1970 for strftime_now (as UTC); else the local time
+};
+
+/// The chat template of a model (tokenizer.chat_template): Jinja source that turns a conversation into the
+/// text that the model was trained on. May be used by several threads.
+class Template {
+  public:
+    /// Parses; throws Error(bad_file) with line and column.
+    explicit Template(std::string source);
+    ~Template();
+    Template(Template&&) noexcept;
+    Template& operator=(Template&&) noexcept;
+
+    /// Renders a conversation as the model expects it. The variables are those that transformers'
+    /// apply_chat_template passes. Templates differ in how they want tool calls (arguments as an object or as
+    /// JSON text, an empty content as none or as ""): the first such conversation finds out by a trial.
+    /// Throws Error(usage) with the template's own words where it refuses a conversation, and for JSON that
+    /// is none; see jinja::render for the rest.
+    std::string render(const std::vector<Message>& messages, const RenderOptions& options = {}) const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace agave::chat

@@ -1,0 +1,768 @@
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "chat/interpreter.h"
+#include "chat/json.h"
+#include "chat/operators.h"
+#include "chat/text.h"
+
+/// Jinja's built-in filters (jinja2, filters.py), but for random, urlize, wordwrap, striptags, xmlattr and
+/// pprint, and with Hugging Face's tojson.
+namespace agave::chat::jinja {
+
+namespace {
+
+using Places = const Value*;
+
+bool flag(const Value& value) {
+    return is_true(value);
+}
+int64_t integer_or(const Value& value, int64_t otherwise, const char* what) {
+    return value.is(Type::missing) ? otherwise : as_integer(value, what);
+}
+bool absent(const Value& value) {
+    return value.is(Type::missing) || value.is(Type::none);
+}
+
+/// str(value), but a string (or Markup) as it is.
+Value soft_string(const Value& value) {
+    return value.is(Type::string) ? value : Value::string(to_text(value));
+}
+Value like(const Value& model, std::string text) {
+    return Value::string(std::move(text), model.is_markup());
+}
+Value generator(std::vector<Value> items) {
+    return Value::list(std::move(items), ListKind::generator);
+}
+Value empty_sequence() {
+    return Value::undefined(Value::string("the sequence was empty"), UndefinedReason::hint);
+}
+
+/// Looks attributes up by a path like "address.city" or "items.0".
+class AttributeGetter {
+  public:
+    explicit AttributeGetter(const Value& path, Value otherwise = Value::none())
+        : otherwise_(std::move(otherwise)) {
+        if (absent(path)) return;
+        if (!path.is(Type::string)) {
+            parts_.push_back(path);
+            return;
+        }
+        std::string_view rest = path.text();
+        while (true) {
+            const size_t dot = rest.find('.');
+            const std::string_view part = rest.substr(0, dot);
+            int64_t number = 0;
+            const auto result = std::from_chars(part.data(), part.data() + part.size(), number);
+            const bool numeric =
+                result.ec == std::errc() && result.ptr == part.data() + part.size() && part[0] != '-';
+            parts_.push_back(numeric ? Value::integer(number) : Value::string(std::string(part)));
+            if (dot == std::string_view::npos) break;
+            rest.remove_prefix(dot + 1);
+        }
+    }
+
+    Value get(Value item) const {
+        for (const Value& part : parts_) {
+            item = subscript(item, part);
+            if (item.is_undefined() && !otherwise_.is(Type::none)) item = otherwise_;
+        }
+        return item;
+    }
+
+  private:
+    std::vector<Value> parts_;
+    Value otherwise_;
+};
+
+Value fold_case(Value value, bool case_sensitive) {
+    if (case_sensitive || !value.is(Type::string)) return value;
+    return Value::string(text::lower(value.text()));
+}
+
+Value filter_abs(Interpreter&, const Value& v, Places, const Arguments&) {
+    if (v.is(Type::floating)) return Value::floating(std::fabs(v.to_floating()));
+    if (v.is_integral() && v.to_integer() >= 0) return Value::integer(v.to_integer());
+    return negate(v, Operator::subtract);
+}
+
+Value filter_attr(Interpreter&, const Value& v, Places a, const Arguments&) {
+    as_string(a[0], "the name of an attribute");
+    if (v.is_undefined()) fail_undefined(v);
+    const Value found = own_attribute(v, a[0]);
+    return found.is(Type::missing) ? Value::undefined(a[0], UndefinedReason::attribute) : found;
+}
+
+Value filter_batch(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const int64_t size = as_integer(a[0], "the size of a batch");
+    const Value items = iterate(v);
+    std::vector<Value> batches, batch;
+    const auto finish = [&] {
+        batches.push_back(Value::list(std::move(batch)));
+        batch.clear();
+    };
+    for (const Value& item : items.items()) {
+        if (static_cast<int64_t>(batch.size()) == size) finish();
+        batch.push_back(item);
+    }
+    if (batch.empty()) return generator(std::move(batches));
+    if (!absent(a[1]) && static_cast<int64_t>(batch.size()) < size) {
+        check_size(static_cast<size_t>(size) * sizeof(Value));
+        batch.resize(static_cast<size_t>(size), a[1]);
+    }
+    finish();
+    return generator(std::move(batches));
+}
+
+Value filter_slice(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const int64_t n = as_integer(a[0], "the number of slices");
+    const Value items = iterate(v);
+    if (n == 0) fail_value("the number of slices must not be zero");
+    std::vector<Value> slices;
+    if (n < 0) return generator(std::move(slices));
+    check_size(static_cast<size_t>(n) * sizeof(Value));
+    const auto size = static_cast<int64_t>(items.items().size());
+    int64_t begin = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t end = begin + size / n + (i < size % n ? 1 : 0);
+        std::vector<Value> part(items.items().begin() + begin, items.items().begin() + end);
+        if (!absent(a[1]) && i >= size % n) part.push_back(a[1]);
+        slices.push_back(Value::list(std::move(part)));
+        begin = end;
+    }
+    return generator(std::move(slices));
+}
+
+Value filter_capitalize(Interpreter&, const Value& v, Places, const Arguments&) {
+    const Value s = soft_string(v);
+    return like(s, text::capitalize(s.text()));
+}
+
+Value filter_center(Interpreter& interpreter, const Value& v, Places a, const Arguments&) {
+    const Value s = soft_string(v);
+    return call_method(interpreter, find_method(s, "center"), s,
+                       {{a[0].is(Type::missing) ? Value::integer(80) : a[0]}, {}});
+}
+
+Value filter_length(Interpreter&, const Value& v, Places, const Arguments&) {
+    return Value::integer(length(v));
+}
+
+Value filter_default(Interpreter&, const Value& v, Places a, const Arguments&) {
+    if (!v.is_undefined() && !(flag(a[1]) && !is_true(v))) return v;
+    return a[0].is(Type::missing) ? Value::string("") : a[0];
+}
+
+Value filter_dictsort(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const std::string by = a[1].is(Type::missing) ? "key" : to_text(a[1]);
+    if (by != "key" && by != "value") fail_value("dictsort sorts by 'key' or by 'value'");
+    if (v.is_undefined()) fail_undefined(v);
+    if (!v.is(Type::dict)) fail_value("dictsort needs a dict, not '%s'", type_name(v));
+    const Value items = items_of(v.dict_object(), ListKind::list);
+    std::vector<Value> keys, sorted;
+    for (const Value& item : items.items())
+        keys.push_back(fold_case(item.items()[by == "key" ? 0 : 1], flag(a[0])));
+    for (uint32_t i : sorted_order(keys, flag(a[2]))) sorted.push_back(items.items()[i]);
+    return Value::list(std::move(sorted));
+}
+
+Value filter_escape(Interpreter&, const Value& v, Places, const Arguments&) {
+    return escape(v);
+}
+
+Value filter_forceescape(Interpreter&, const Value& v, Places, const Arguments&) {
+    return Value::string(text::html_escape(to_text(v)), true);
+}
+
+Value filter_filesizeformat(Interpreter&, const Value& v, Places a, const Arguments&) {
+    if (!v.is_number()) fail_value("filesizeformat needs a number, not '%s'", type_name(v));
+    const bool binary_units = flag(a[0]);
+    const double base = binary_units ? 1024 : 1000, bytes = v.to_double();
+    char out[64];
+    if (bytes == 1) return Value::string("1 Byte");
+    if (bytes < base) {
+        std::snprintf(out, sizeof out, "%.0f Bytes", std::trunc(bytes));
+        return Value::string(out);
+    }
+    constexpr char letters[] = "kMGTPEZY";
+    double scaled = bytes / base;
+    int i = 0;
+    for (; i < 7 && scaled >= base; i++) scaled /= base;
+    const char letter = binary_units && i == 0 ? 'K' : letters[i];
+    std::snprintf(out, sizeof out, "%.1f %c%s", scaled, letter, binary_units ? "iB" : "B");
+    return Value::string(out);
+}
+
+Value filter_first(Interpreter&, const Value& v, Places, const Arguments&) {
+    if (v.is_list(ListKind::generator)) {
+        ListObject& list = v.list_object();
+        return list.position < list.items.size() ? list.items[list.position++] : empty_sequence();
+    }
+    if (v.is(Type::string)) return v.text().empty() ? empty_sequence() : substring(v, 0, 1);
+    const Value items = iterate(v);
+    return items.items().empty() ? empty_sequence() : items.items()[0];
+}
+
+Value filter_last(Interpreter&, const Value& v, Places, const Arguments&) {
+    if (v.is_list(ListKind::generator)) fail_value("a generator has no last item; make it a list first");
+    const Value items = iterate(v);
+    return items.items().empty() ? empty_sequence() : items.items().back();
+}
+
+/// Python's float(text), or false.
+bool parse_float(std::string_view content, double& number) {
+    content = text::strip(content, nullptr, true, true);
+    std::string digits;
+    for (size_t i = 0; i < content.size(); i++) {
+        const auto digit = [&](size_t at) {
+            return at < content.size() && content[at] >= '0' && content[at] <= '9';
+        };
+        if (content[i] == '_' && i > 0 && digit(i - 1) && digit(i + 1)) continue;
+        digits += content[i];
+    }
+    const char* begin = digits.c_str();
+    if (*begin == '+' && begin[1] != '-' && begin[1] != '+') begin++;
+    const char* end = digits.data() + digits.size();
+    const std::string word = text::lower(begin);
+    if (word.find("nan(") != std::string::npos || begin == end) return false;
+    const auto result = std::from_chars(begin, end, number);
+    if (result.ec == std::errc::result_out_of_range) {
+        const size_t exponent = word.find("e-");
+        number = exponent != std::string::npos ? 0.0 : *begin == '-' ? -HUGE_VAL : HUGE_VAL;
+        return result.ptr == end;
+    }
+    return result.ec == std::errc() && result.ptr == end;
+}
+
+/// Python's int(text, base), or false. Throws when it does not fit.
+bool parse_integer(std::string_view content, int64_t base, int64_t& number) {
+    content = text::strip(content, nullptr, true, true);
+    std::string digits;
+    const bool negative = content.starts_with('-');
+    if (negative || content.starts_with('+')) content.remove_prefix(1);
+    const char letter = content.size() > 2 && content[0] == '0' ? static_cast<char>(content[1] | 32) : '\0';
+    const int64_t prefix = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 0;
+    if (prefix && (base == prefix || base == 0)) {
+        content.remove_prefix(2);
+        base = prefix;
+        if (content.starts_with('_')) content.remove_prefix(1);
+    } else if (base == 0) {
+        base = 10;
+    }
+    if (base < 2 || base > 36) return false;
+    if (negative) digits += '-';
+    for (size_t i = 0; i < content.size(); i++) {
+        if (content[i] == '_' && i > 0 && i + 1 < content.size() && content[i - 1] != '_') continue;
+        if (content[i] == '-' || content[i] == '+') return false;
+        digits += content[i];
+    }
+    const char* end = digits.data() + digits.size();
+    const auto result = std::from_chars(digits.data(), end, number, static_cast<int>(base));
+    if (result.ec == std::errc::result_out_of_range && result.ptr == end)
+        fail_value("integer overflow: a number does not fit into 64 bits");
+    return result.ec == std::errc() && result.ptr == end;
+}
+
+Value truncate(double number) {
+    if (std::fabs(number) >= 9.2e18) fail_value("integer overflow: a number does not fit into 64 bits");
+    return Value::integer(static_cast<int64_t>(number));
+}
+
+Value filter_int(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const Value otherwise = a[0].is(Type::missing) ? Value::integer(0) : a[0];
+    if (v.is_undefined()) fail_undefined(v);
+    if (v.is_integral()) return Value::integer(v.to_integer());
+    double number = NAN;
+    if (v.is(Type::string)) {
+        int64_t whole = 0;
+        if (parse_integer(v.text(), integer_or(a[1], 10, "the base of int"), whole))
+            return Value::integer(whole);
+        if (!parse_float(v.text(), number)) return otherwise;
+        if (std::isinf(number)) return otherwise;
+    } else if (v.is(Type::floating)) {
+        number = v.to_floating();
+        if (std::isinf(number)) fail_value("infinity cannot become an integer");
+    }
+    return std::isnan(number) ? otherwise : truncate(number);
+}
+
+Value filter_float(Interpreter&, const Value& v, Places a, const Arguments&) {
+    double number = 0;
+    if (v.is_undefined()) fail_undefined(v);
+    if (v.is_number()) return Value::floating(v.to_double());
+    if (v.is(Type::string) && parse_float(v.text(), number)) return Value::floating(number);
+    return a[0].is(Type::missing) ? Value::floating(0) : a[0];
+}
+
+Value filter_format(Interpreter&, const Value& v, Places, const Arguments& arguments) {
+    if (!arguments.positional.empty() && !arguments.keyword.empty())
+        fail_value("format takes arguments by position or by name, not both");
+    if (arguments.keyword.empty())
+        return format_percent(soft_string(v), Value::list(arguments.positional, ListKind::tuple));
+    Value names = Value::dict();
+    for (const auto& [key, value] : arguments.keyword) names.dict_object().set(key, value);
+    return format_percent(soft_string(v), names);
+}
+
+Value filter_groupby(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const AttributeGetter getter(a[0], a[1].is(Type::missing) ? Value::none() : a[1]);
+    const Value items = iterate(v);
+    std::vector<Value> keys, groups, group;
+    for (const Value& item : items.items()) keys.push_back(fold_case(getter.get(item), flag(a[2])));
+    const std::vector<uint32_t> order = sorted_order(keys, false);
+    for (size_t i = 0; i < order.size(); i++) {
+        group.push_back(items.items()[order[i]]);
+        if (i + 1 < order.size() && equal(keys[order[i]], keys[order[i + 1]])) continue;
+        Value grouper = getter.get(group[0]);
+        groups.push_back(Value::list({std::move(grouper), Value::list(std::move(group))}, ListKind::group));
+        group.clear();
+    }
+    return Value::list(std::move(groups));
+}
+
+Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
+    as_string(v, "the text to indent");
+    std::string indent(a[0].is(Type::string) ? a[0].text() : std::string());
+    if (!a[0].is(Type::string)) {
+        const int64_t width = integer_or(a[0], 4, "the width of an indent");
+        if (width > 0) check_size(static_cast<size_t>(width));
+        indent.assign(width > 0 ? static_cast<size_t>(width) : 0, ' ');
+    }
+    const Value lines = split_lines(Value::string(v.text() + "\n"), false);
+    check_size(v.text().size() + indent.size() * lines.items().size());
+    std::string out;
+    for (size_t i = 0; i < lines.items().size(); i++) {
+        const std::string& line = lines.items()[i].text();
+        const bool indented = i == 0 ? flag(a[1]) : flag(a[2]) || !line.empty();
+        if (i) out += '\n';
+        if (indented) out += indent;
+        out += line;
+    }
+    return like(v, std::move(out));
+}
+
+Value filter_items(Interpreter&, const Value& v, Places, const Arguments&) {
+    if (v.is_undefined()) return generator({});
+    if (!v.is(Type::dict)) fail_value("items needs a dict, not '%s'", type_name(v));
+    return items_of(v.dict_object(), ListKind::generator);
+}
+
+Value filter_join(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const AttributeGetter getter(a[1]);
+    const std::string separator = a[0].is(Type::missing) ? std::string() : to_text(a[0]);
+    const Value items = iterate(v);
+    std::string out;
+    for (size_t i = 0; i < items.items().size(); i++) {
+        if (i) out += separator;
+        append_text(out, getter.get(items.items()[i]));
+        check_size(out.size() / 64);
+        if (current_budget && out.size() > current_budget->bytes_left)
+            throw Failure{Failure::limit, "the template uses too much memory"};
+    }
+    return Value::string(std::move(out));
+}
+
+Value filter_list(Interpreter&, const Value& v, Places, const Arguments&) {
+    const Value items = iterate(v);
+    return items.is_list(ListKind::list) ? items : Value::list(items.items());
+}
+
+Value filter_lower(Interpreter&, const Value& v, Places, const Arguments&) {
+    const Value s = soft_string(v);
+    return like(s, text::lower(s.text()));
+}
+
+Value filter_upper(Interpreter&, const Value& v, Places, const Arguments&) {
+    const Value s = soft_string(v);
+    return like(s, text::upper(s.text()));
+}
+
+const Value* keyword(const Arguments& arguments, std::string_view name) {
+    for (const auto& [key, value] : arguments.keyword)
+        if (key.text() == name) return &value;
+    return nullptr;
+}
+
+/// The arguments after the first `n` positional ones.
+Arguments rest_of(const Arguments& arguments, size_t n) {
+    Arguments rest = arguments;
+    rest.positional.erase(rest.positional.begin(), rest.positional.begin() + static_cast<ptrdiff_t>(n));
+    return rest;
+}
+
+Value filter_map(Interpreter& interpreter, const Value& v, Places, const Arguments& arguments) {
+    std::vector<Value> mapped;
+    if (!is_true(v)) return generator(std::move(mapped));
+    const Value* path = arguments.positional.empty() ? keyword(arguments, "attribute") : nullptr;
+    const Value* otherwise = keyword(arguments, "default");
+    if (path) {
+        if (arguments.keyword.size() > (otherwise ? 2u : 1u))
+            fail_value("map(attribute=...) takes only a default");
+        const AttributeGetter getter(*path, otherwise ? *otherwise : Value::none());
+        const Value items = iterate(v);
+        for (const Value& item : items.items()) mapped.push_back(getter.get(item));
+        return generator(std::move(mapped));
+    }
+    if (arguments.positional.empty()) fail_value("map needs the name of a filter");
+    const std::string& name = as_string(arguments.positional[0], "the name of a filter");
+    const uint32_t filter = find_filter(name);
+    if (!filter) fail_value("no filter named '%.60s'", name.c_str());
+    const Arguments rest = rest_of(arguments, 1);
+    const Value items = iterate(v);
+    for (const Value& item : items.items()) {
+        spend(1);
+        mapped.push_back(call_filter(interpreter, filter, item, rest));
+    }
+    return generator(std::move(mapped));
+}
+
+/// select, reject (by a test of the item) and selectattr, rejectattr (of an attribute).
+Value select(Interpreter& interpreter, const Value& v, const Arguments& arguments, bool by_attribute,
+             bool wanted) {
+    std::vector<Value> chosen;
+    if (!is_true(v)) return generator(std::move(chosen));
+    if (by_attribute && arguments.positional.empty()) fail_value("the name of the attribute is missing");
+    const AttributeGetter getter(by_attribute ? arguments.positional[0] : Value::none());
+    const size_t offset = by_attribute ? 1 : 0;
+    const bool with_test = arguments.positional.size() > offset;
+    const std::string name =
+        with_test ? as_string(arguments.positional[offset], "the name of a test") : std::string();
+    const uint32_t test = find_test(name);
+    if (with_test && !test) fail_value("no test named '%.60s'", name.c_str());
+    const Arguments rest = with_test ? rest_of(arguments, offset + 1) : Arguments();
+    const Value items = iterate(v);
+    for (const Value& item : items.items()) {
+        spend(1);
+        const Value tested = getter.get(item);
+        if ((with_test ? call_test(interpreter, test, tested, rest) : is_true(tested)) == wanted)
+            chosen.push_back(item);
+    }
+    return generator(std::move(chosen));
+}
+
+Value filter_select(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
+    return select(i, v, arguments, false, true);
+}
+Value filter_reject(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
+    return select(i, v, arguments, false, false);
+}
+Value filter_selectattr(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
+    return select(i, v, arguments, true, true);
+}
+Value filter_rejectattr(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
+    return select(i, v, arguments, true, false);
+}
+
+Value extreme(const Value& v, Places a, bool largest) {
+    const AttributeGetter getter(a[1]);
+    const Value items = iterate(v);
+    if (items.items().empty()) return empty_sequence();
+    size_t best = 0;
+    Value best_key;
+    for (size_t i = 0; i < items.items().size(); i++) {
+        spend(1);
+        Value key = fold_case(getter.get(items.items()[i]), flag(a[0]));
+        if (i > 0 && compare(key, best_key, largest ? ">" : "<") != (largest ? 1 : -1)) continue;
+        best = i;
+        best_key = std::move(key);
+    }
+    return items.items()[best];
+}
+
+Value filter_min(Interpreter&, const Value& v, Places a, const Arguments&) {
+    return extreme(v, a, false);
+}
+Value filter_max(Interpreter&, const Value& v, Places a, const Arguments&) {
+    return extreme(v, a, true);
+}
+
+Value filter_replace(Interpreter& interpreter, const Value& v, Places a, const Arguments&) {
+    const Value s = Value::string(to_text(v));
+    const Value count = absent(a[2]) ? Value::integer(-1) : a[2];
+    return call_method(interpreter, find_method(s, "replace"), s,
+                       {{Value::string(to_text(a[0])), Value::string(to_text(a[1])), count}, {}});
+}
+
+Value filter_reverse(Interpreter&, const Value& v, Places, const Arguments&) {
+    if (v.is(Type::string)) return slice(v, Value::missing(), Value::missing(), Value::integer(-1));
+    const bool is_generator = v.is_list(ListKind::generator);
+    const Value items = iterate(v);
+    std::vector<Value> reversed(items.items().rbegin(), items.items().rend());
+    return Value::list(std::move(reversed), is_generator ? ListKind::list : ListKind::generator);
+}
+
+double power_of_ten(int64_t exponent) {
+    return std::pow(10.0, static_cast<double>(exponent));
+}
+
+Value filter_round(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const int64_t precision = integer_or(a[0], 0, "the precision of round");
+    const std::string method = a[1].is(Type::missing) ? "common" : to_text(a[1]);
+    const bool common = method == "common";
+    if (!common && method != "ceil" && method != "floor") fail_value("round is 'common', 'ceil' or 'floor'");
+    if (v.is_undefined()) fail_undefined(v);
+    if (!v.is_number()) fail_value("round needs a number, not '%s'", type_name(v));
+    if (precision < -300 || precision > 300) fail_value("the precision of round is out of range");
+    const double number = v.to_double();
+    if (!common) {
+        const double scaled = number * power_of_ten(precision);
+        return Value::floating((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) /
+                               power_of_ten(precision));
+    }
+    if (v.is_integral() && precision >= 0) return Value::integer(v.to_integer());
+    double rounded;
+    if (precision < 0) {
+        const double unit = power_of_ten(-precision);
+        rounded = std::nearbyint(number / unit) * unit;
+    } else {
+        // Correctly rounded decimal digits, read back: what Python's round() does.
+        char digits[700];
+        const int n_digits =
+            std::snprintf(digits, sizeof digits, "%.*f", static_cast<int>(precision), number);
+        if (std::from_chars(digits, digits + n_digits, rounded).ec != std::errc()) rounded = number;
+    }
+    return v.is_integral() ? truncate(rounded) : Value::floating(rounded);
+}
+
+Value filter_safe(Interpreter&, const Value& v, Places, const Arguments&) {
+    return v.is_markup() ? v : Value::string(to_text(v), true);
+}
+
+Value filter_sort(Interpreter&, const Value& v, Places a, const Arguments&) {
+    std::vector<AttributeGetter> getters;
+    if (a[2].is(Type::string)) {
+        std::string_view rest = a[2].text();
+        for (size_t comma; (comma = rest.find(',')) != std::string_view::npos; rest.remove_prefix(comma + 1))
+            getters.emplace_back(Value::string(std::string(rest.substr(0, comma))));
+        getters.emplace_back(Value::string(std::string(rest)));
+    } else {
+        getters.emplace_back(a[2]);
+    }
+    const Value items = iterate(v);
+    std::vector<Value> keys, sorted;
+    for (const Value& item : items.items()) {
+        std::vector<Value> key;
+        for (const AttributeGetter& getter : getters) key.push_back(fold_case(getter.get(item), flag(a[1])));
+        keys.push_back(Value::list(std::move(key)));
+    }
+    for (uint32_t i : sorted_order(keys, flag(a[0]))) sorted.push_back(items.items()[i]);
+    return Value::list(std::move(sorted));
+}
+
+Value filter_string(Interpreter&, const Value& v, Places, const Arguments&) {
+    return soft_string(v);
+}
+
+Value filter_sum(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const AttributeGetter getter(a[0]);
+    Value total = a[1].is(Type::missing) ? Value::integer(0) : a[1];
+    if (total.is(Type::string)) fail_value("sum does not add strings");
+    const Value items = iterate(v);
+    for (const Value& item : items.items()) {
+        spend(1);
+        total = binary(Operator::add, total, getter.get(item));
+    }
+    return total;
+}
+
+Value filter_title(Interpreter&, const Value& v, Places, const Arguments&) {
+    const Value s = soft_string(v);
+    std::string out, word;
+    const auto finish = [&] {
+        if (word.empty()) return;
+        const size_t first = text::byte_offset(word, 1);
+        out += text::upper(std::string_view(word).substr(0, first));
+        out += text::lower(std::string_view(word).substr(first));
+        word.clear();
+    };
+    for (size_t position = 0; position < s.text().size();) {
+        const size_t begin = position;
+        const uint32_t c = text::next_code_point(s.text(), position);
+        const bool between = c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || text::is_space(c);
+        if (between) finish();
+        (between ? out : word).append(s.text(), begin, position - begin);
+    }
+    finish();
+    return Value::string(std::move(out));
+}
+
+Value filter_tojson(Interpreter&, const Value& v, Places a, const Arguments&) {
+    JsonStyle style;
+    style.ensure_ascii = flag(a[0]);
+    style.multi_line = !absent(a[1]);
+    style.sort_keys = flag(a[3]);
+    if (a[1].is(Type::string)) {
+        style.indent = a[1].text();
+    } else if (style.multi_line) {
+        const int64_t width = as_integer(a[1], "the indent of tojson");
+        if (width > 0) check_size(static_cast<size_t>(width));
+        style.indent.assign(width > 0 ? static_cast<size_t>(width) : 0, ' ');
+    }
+    if (style.multi_line) style.item_separator = ",";
+    if (!absent(a[2])) {
+        const Value separators = iterate(a[2]);
+        if (separators.items().size() != 2) fail_value("tojson needs two separators");
+        style.item_separator = as_string(separators.items()[0], "a separator of tojson");
+        style.key_separator = as_string(separators.items()[1], "a separator of tojson");
+    }
+    std::string out;
+    append_json(out, v, style);
+    return Value::string(std::move(out));
+}
+
+Value filter_trim(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const Value s = soft_string(v);
+    std::string_view characters;
+    if (!absent(a[0])) characters = as_string(a[0], "the characters to trim");
+    return like(s, std::string(text::strip(s.text(), absent(a[0]) ? nullptr : &characters, true, true)));
+}
+
+Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) {
+    as_string(v, "the text to truncate");
+    const int64_t limit = integer_or(a[0], 255, "the length of truncate");
+    const int64_t leeway = absent(a[3]) ? 5 : as_integer(a[3], "the leeway of truncate");
+    const Value end = a[2].is(Type::missing) ? Value::string("...") : a[2];
+    as_string(end, "the end of truncate");
+    const int64_t kept = limit - length(end);
+    if (kept < 0 || leeway < 0) fail_value("truncate needs a length of at least its end");
+    if (length(v) <= limit || length(v) - limit <= leeway) return v;
+    Value cut = substring(v, 0, static_cast<size_t>(kept));
+    if (!flag(a[1])) {
+        const size_t space = cut.text().rfind(' ');
+        if (space != std::string::npos) cut = like(v, cut.text().substr(0, space));
+    }
+    return concatenate(cut, end);
+}
+
+Value filter_unique(Interpreter&, const Value& v, Places a, const Arguments&) {
+    const AttributeGetter getter(a[1]);
+    const Value items = iterate(v);
+    Value seen = Value::dict();
+    std::vector<Value> unique;
+    for (const Value& item : items.items()) {
+        spend(1);
+        Value key = fold_case(getter.get(item), flag(a[0]));
+        if (seen.dict_object().find(key)) continue;
+        seen.dict_object().set(std::move(key), Value::none());
+        unique.push_back(item);
+    }
+    return generator(std::move(unique));
+}
+
+void append_quoted(std::string& out, const Value& value, bool for_query) {
+    constexpr char hex[] = "0123456789ABCDEF";
+    for (char c : to_text(value)) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = (byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'z') ||
+                           c == '_' || c == '.' || c == '-' || c == '~' || (c == '/' && !for_query);
+        if (plain && byte < 128) {
+            out += c;
+        } else if (c == ' ' && for_query) {
+            out += '+';
+        } else {
+            out += '%';
+            out += hex[byte >> 4];
+            out += hex[byte & 15];
+        }
+    }
+}
+
+Value filter_urlencode(Interpreter&, const Value& v, Places, const Arguments&) {
+    std::string out;
+    if (v.is(Type::string) || !is_iterable(v)) {
+        append_quoted(out, v, false);
+        return Value::string(std::move(out));
+    }
+    const Value pairs = v.is(Type::dict) ? items_of(v.dict_object(), ListKind::list) : iterate(v);
+    for (const Value& pair : pairs.items()) {
+        const Value parts = iterate(pair);
+        if (parts.items().size() != 2) fail_value("urlencode needs pairs of a key and a value");
+        if (!out.empty()) out += '&';
+        append_quoted(out, parts.items()[0], true);
+        out += '=';
+        append_quoted(out, parts.items()[1], true);
+    }
+    return Value::string(std::move(out));
+}
+
+Value filter_wordcount(Interpreter&, const Value& v, Places, const Arguments&) {
+    const std::string content = to_text(v);
+    int64_t count = 0;
+    bool in_word = false;
+    for (size_t position = 0; position < content.size();) {
+        const uint32_t c = text::next_code_point(content, position);
+        const bool word = c == '_' || text::is_alpha(c) || text::is_digit(c);
+        if (word && !in_word) count++;
+        in_word = word;
+    }
+    return Value::integer(count);
+}
+
+constexpr Builtin filters[] = {
+    {"abs", "", filter_abs},
+    {"attr", "name", filter_attr},
+    {"batch", "linecount fill_with?", filter_batch},
+    {"capitalize", "", filter_capitalize},
+    {"center", "width?", filter_center},
+    {"count", "", filter_length},
+    {"d", "default_value? boolean?", filter_default},
+    {"default", "default_value? boolean?", filter_default},
+    {"dictsort", "case_sensitive? by? reverse?", filter_dictsort},
+    {"e", "", filter_escape},
+    {"escape", "", filter_escape},
+    {"filesizeformat", "binary?", filter_filesizeformat},
+    {"first", "", filter_first},
+    {"float", "default?", filter_float},
+    {"forceescape", "", filter_forceescape},
+    {"format", nullptr, filter_format},
+    {"groupby", "attribute default? case_sensitive?", filter_groupby},
+    {"indent", "width? first? blank?", filter_indent},
+    {"int", "default? base?", filter_int},
+    {"items", "", filter_items},
+    {"join", "d? attribute?", filter_join},
+    {"last", "", filter_last},
+    {"length", "", filter_length},
+    {"list", "", filter_list},
+    {"lower", "", filter_lower},
+    {"map", nullptr, filter_map},
+    {"max", "case_sensitive? attribute?", filter_max},
+    {"min", "case_sensitive? attribute?", filter_min},
+    {"reject", nullptr, filter_reject},
+    {"rejectattr", nullptr, filter_rejectattr},
+    {"replace", "old new count?", filter_replace},
+    {"reverse", "", filter_reverse},
+    {"round", "precision? method?", filter_round},
+    {"safe", "", filter_safe},
+    {"select", nullptr, filter_select},
+    {"selectattr", nullptr, filter_selectattr},
+    {"slice", "slices fill_with?", filter_slice},
+    {"sort", "reverse? case_sensitive? attribute?", filter_sort},
+    {"string", "", filter_string},
+    {"sum", "attribute? start?", filter_sum},
+    {"title", "", filter_title},
+    {"tojson", "ensure_ascii? indent? separators? sort_keys?", filter_tojson},
+    {"trim", "chars?", filter_trim},
+    {"truncate", "length? killwords? end? leeway?", filter_truncate},
+    {"unique", "case_sensitive? attribute?", filter_unique},
+    {"upper", "", filter_upper},
+    {"urlencode", "", filter_urlencode},
+    {"wordcount", "", filter_wordcount},
+};
+
+}  // namespace
+
+uint32_t find_filter(std::string_view name) {
+    uint32_t index = 0;
+    for (const Builtin& filter : filters) {
+        index++;
+        if (filter.name == name) return index;
+    }
+    return 0;
+}
+
+Value call_filter(Interpreter& interpreter, uint32_t filter, const Value& input, const Arguments& arguments) {
+    return call_builtin(filters[filter - 1], interpreter, input, arguments);
+}
+
+}  // namespace agave::chat::jinja

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <vector>
+
+#include "chat/value.h"
+
+/// The objects behind callable values, loops and variables. Only the interpreter makes and reads them.
+namespace agave::chat::jinja {
+
+/// The variables of one execution of a template, macro or loop body, by slot (see scope.cpp). Inner scopes
+/// and macros share it.
+struct Scope : Object {
+    Scope(Scope* outer, size_t n_slots);
+    ~Scope();
+    Scope* parent;
+    std::vector<Value> slots;
+    bool remembered = false;  ///< by the interpreter, which then empties it at the end
+};
+
+/// Owns one reference to a scope.
+class ScopeReference {
+  public:
+    explicit ScopeReference(Scope* scope) : scope_(scope) {
+        if (scope_) scope_->references++;
+    }
+    ScopeReference(const ScopeReference&) = delete;
+    ScopeReference& operator=(const ScopeReference&) = delete;
+    ~ScopeReference() {
+        if (scope_) release(scope_);
+    }
+    Scope* get() const { return scope_; }
+
+  private:
+    Scope* scope_;
+};
+
+enum class FunctionKind : uint8_t {
+    global,  ///< id: of a builtin function
+    method,  ///< id: of a method; self: its object
+    macro,   ///< id: the node of the macro or call block; scope: where it was defined
+    cycler,  ///< self: the list; position
+    joiner   ///< self: the separator; position: 1 once used
+};
+
+struct FunctionObject : Object {
+    FunctionObject(FunctionKind function_kind, uint32_t function_id, Value function_self,
+                   Scope* defined_in = nullptr);
+    ~FunctionObject();
+    FunctionKind kind;
+    uint32_t id;
+    Value self;
+    Scope* scope;
+    size_t position = 0;
+};
+
+/// A running for: what remains to iterate, and what `loop` tells.
+struct LoopObject : Object {
+    explicit LoopObject(Value iterated);
+    ~LoopObject();
+    Value iterable;       ///< always a list
+    size_t position = 0;  ///< in iterable (a generator uses its own)
+    uint32_t filter = 0;  ///< the node after `if`, or 0
+    uint32_t target = 0;  ///< the node of the loop variables, for the filter
+    Scope* filter_scope = nullptr;
+    int64_t index0 = -1;
+    int64_t length = -1;
+    Value before = Value::missing(), current = Value::missing(), after = Value::missing();
+    Value last_changed = Value::missing();
+};
+
+}  // namespace agave::chat::jinja

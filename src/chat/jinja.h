@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "chat/ast.h"
+#include "chat/value.h"
+
+/// An interpreter for Jinja2 templates as chat templates use it: with the settings of Hugging Face
+/// transformers (ImmutableSandboxedEnvironment, trim_blocks, lstrip_blocks, loop controls, the `generation`
+/// block, its own tojson), and nothing of the machine in reach but the clock. Reference: PyPI's jinja2 3.1
+/// and https://jinja.palletsprojects.com/en/stable/templates/.
+namespace agave::chat::jinja {
+
+struct Limits {
+    uint64_t max_steps = 20'000'000;         ///< evaluated nodes, and work on long values
+    uint64_t max_value_bytes = 512u << 20;   ///< memory of all values at one time
+    uint64_t max_output_bytes = 256u << 20;  ///< of the text
+    uint32_t max_depth = 1200;               ///< of nested evaluation; a call of a macro takes about ten
+};
+
+/// Parses a template. Throws Error(bad_file) with line and column.
+Program parse(std::string source);
+
+/// Renders with the variables of `context`, a dict. `now`: seconds since 1970 for strftime_now, taken as UTC;
+/// without it the local time. Throws Error(usage) for what the template itself raises (with its words) and
+/// for what goes wrong in it (with line and column), Error(bad_file) when it exceeds a limit. The values of
+/// `program` and `context` must not be in use on another thread meanwhile.
+std::string render(const Program& program, const Value& context, const Limits& limits = {},
+                   std::optional<int64_t> now = std::nullopt);
+
+}  // namespace agave::chat::jinja

@@ -1,0 +1,225 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The values of a template: Python's, as far as Jinja needs them. Strings, lists and dicts are shared by
+/// reference counts and never change once a template can see them (the sandbox forbids it), so copying a
+/// Value copies 16 bytes. Values belong to one thread.
+namespace agave::chat::jinja {
+
+enum class Type : uint8_t {
+    undefined,  ///< Jinja's Undefined: prints as nothing, is false, has no attributes
+    missing,    ///< no value at all: an unset variable or an argument that was not passed
+    none,
+    boolean,
+    integer,  ///< 64 bits; Python's are unbounded, here an overflow is an error
+    floating,
+    string,
+    list,      ///< every row of values, see ListKind
+    dict,      ///< keys in order of insertion
+    space,     ///< namespace(): the one thing whose attributes a template may set
+    function,  ///< a global, method, macro, cycler or joiner
+    loop       ///< the `loop` of a for
+};
+
+enum class ListKind : uint8_t { list, tuple, group, range, keys, values, items, generator };
+
+/// What an undefined value's text means.
+enum class UndefinedReason : uint8_t { name, attribute, hint, unsafe };
+
+/// The base of everything that values share. Not virtual: destroy() switches over the type.
+struct Object {
+    explicit Object(Type object_type) : type(object_type) {}
+    uint32_t references = 0;
+    Type type;
+    Object* next_dying = nullptr;
+};
+
+/// Drops a reference. The last one destroys the object and, one after another rather than recursively, what
+/// only it referred to.
+void release(Object* object) noexcept;
+
+struct StringObject;
+struct ListObject;
+struct DictObject;
+
+class Value {
+  public:
+    Value() noexcept = default;
+    Value(const Value& other) noexcept;
+    Value(Value&& other) noexcept : type_(other.type_), reason_(other.reason_), data_(other.data_) {
+        other.type_ = Type::none;
+    }
+    Value& operator=(const Value& other) noexcept;
+    Value& operator=(Value&& other) noexcept;
+    ~Value();
+
+    static Value none() { return Value(Type::none); }
+    static Value missing() { return Value(Type::missing); }
+    static Value boolean(bool value);
+    static Value integer(int64_t value);
+    static Value floating(double value);
+    /// `markup`: MarkupSafe's Markup, which escapes what is added to it.
+    static Value string(std::string text, bool markup = false);
+    static Value list(std::vector<Value> items, ListKind kind = ListKind::list);
+    static Value dict();
+    /// `text`: the name, attribute or message by reason.
+    static Value undefined(const Value& text, UndefinedReason reason);
+    /// Shares the object; its type becomes the value's.
+    static Value of(Object* object);
+
+    Type type() const { return type_; }
+    bool is(Type type) const { return type_ == type; }
+    /// True for both undefined and missing.
+    bool is_undefined() const { return type_ <= Type::missing; }
+    bool is_number() const { return type_ >= Type::boolean && type_ <= Type::floating; }
+    /// Python's int: bool is one.
+    bool is_integral() const { return type_ == Type::boolean || type_ == Type::integer; }
+    bool is_list(ListKind kind) const;
+
+    /// Unchecked access: the type must match (to_integer: boolean or integer).
+    bool to_boolean() const { return data_.integer != 0; }
+    int64_t to_integer() const { return data_.integer; }
+    double to_floating() const { return data_.floating; }
+    /// Of any number.
+    double to_double() const {
+        return type_ == Type::floating ? data_.floating : static_cast<double>(data_.integer);
+    }
+    const std::string& text() const;
+    bool is_markup() const;
+    StringObject& string_object() const;
+    ListObject& list_object() const;
+    const std::vector<Value>& items() const;
+    DictObject& dict_object() const;
+    Object* object() const { return data_.object; }
+    UndefinedReason undefined_reason() const { return reason_; }
+
+    /// Sets an entry of a dict (or namespace) under a string key.
+    void set(std::string_view key, Value value);
+    /// The entry of a dict (or namespace) under a string key, or null.
+    const Value* find(std::string_view key) const;
+
+  private:
+    explicit Value(Type type) noexcept : type_(type) {}
+    bool has_object() const { return type_ >= Type::string || type_ == Type::undefined; }
+
+    Type type_ = Type::undefined;
+    UndefinedReason reason_ = UndefinedReason::hint;
+    union {
+        int64_t integer = 0;
+        double floating;
+        Object* object;
+    } data_;
+};
+
+struct StringObject : Object {
+    explicit StringObject(std::string content);
+    ~StringObject();
+    std::string text;
+    int64_t n_characters = -1;  ///< code points, once counted
+    uint64_t hash = 0;          ///< once computed
+    bool markup = false;
+};
+
+struct ListObject : Object {
+    explicit ListObject(std::vector<Value> content, ListKind list_kind = ListKind::list);
+    ~ListObject();
+    std::vector<Value> items;
+    size_t position = 0;  ///< of a generator: items before it are consumed
+    ListKind kind;
+};
+
+/// A dict or namespace: entries in order, and buckets of open addressing once there are more than a few.
+struct DictObject : Object {
+    struct Entry {
+        Value key, value;
+        uint64_t hash;
+    };
+    explicit DictObject(Type object_type = Type::dict) : Object(object_type) {}
+    ~DictObject();
+    std::vector<Entry> entries;
+    std::vector<uint32_t> buckets;  ///< index + 1 of the entry, 0 = free; size a power of two
+
+    /// Throws Failure for a key that is not hashable.
+    const Value* find(const Value& key) const;
+    const Value* find(std::string_view key) const;
+    void set(Value key, Value value);
+};
+
+/// Thrown by operations on values; the interpreter adds line and column.
+struct Failure {
+    enum Kind { error, limit, raised } kind;  ///< raised: by the template's own raise_exception
+    std::string message;
+};
+[[noreturn, gnu::format(printf, 1, 2)]] void fail_value(const char* format, ...);
+
+/// What a render may use. The one in force on this thread is found through `current_budget`.
+struct Budget {
+    uint64_t steps_left;
+    uint64_t bytes_left;  ///< of memory in values that live at the same time
+    uint32_t depth_left;  ///< of nested evaluation
+};
+extern thread_local Budget* current_budget;
+/// Takes steps from the budget; throws Failure when there are none left.
+void spend(uint64_t steps);
+/// Counts memory that a value is about to own; throws Failure when it is too much.
+void reserve_bytes(size_t bytes);
+
+/// Throws Failure when a text of this size would be too much; charges the work of making it.
+void check_size(size_t bytes);
+
+/// The Python type's name, for messages.
+const char* type_name(const Value& value);
+bool is_true(const Value& value);
+/// str(value)
+std::string to_text(const Value& value);
+void append_text(std::string& out, const Value& value);
+void append_repr(std::string& out, const Value& value);
+/// ==
+bool equal(const Value& a, const Value& b);
+/// Negative, 0, positive for a < b, a == b, a > b; 2 when unordered (NaN). Throws for types without an order.
+int compare(const Value& a, const Value& b, const char* operation);
+/// Throws for lists and dicts.
+uint64_t hash(const Value& value);
+/// len(); throws for values without one.
+int64_t length(const Value& value);
+size_t n_characters(const Value& string);
+
+/// The message of Jinja's UndefinedError for this value.
+[[noreturn]] void fail_undefined(const Value& value);
+
+/// Keeps recursion into nested values (repr, ==, tojson) from overflowing the stack.
+struct Nesting {
+    Nesting();
+    ~Nesting();
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+};
+
+inline const std::string& Value::text() const {
+    return static_cast<StringObject*>(data_.object)->text;
+}
+inline bool Value::is_markup() const {
+    return type_ == Type::string && static_cast<StringObject*>(data_.object)->markup;
+}
+inline StringObject& Value::string_object() const {
+    return *static_cast<StringObject*>(data_.object);
+}
+inline ListObject& Value::list_object() const {
+    return *static_cast<ListObject*>(data_.object);
+}
+inline const std::vector<Value>& Value::items() const {
+    return list_object().items;
+}
+inline DictObject& Value::dict_object() const {
+    return *static_cast<DictObject*>(data_.object);
+}
+inline bool Value::is_list(ListKind kind) const {
+    return type_ == Type::list && list_object().kind == kind;
+}
+
+}  // namespace agave::chat::jinja
