@@ -34,6 +34,8 @@ class StopMatcher {
         std::vector<size_t> border;  ///< border[i]: length of the longest proper border of text[0, i]
         size_t matched;              ///< bytes of `text` that the stream ends with
     };
+    int advance(char byte);
+
     std::vector<Stop> stops_;
     std::string held_;
     int found_ = -1;

@@ -1,0 +1,212 @@
+#include "sampling/candidates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include "base/error.h"
+
+namespace agave {
+
+namespace {
+
+constexpr float kOut = -std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+Candidates::Candidates(int32_t n_vocab) {
+    list_.reserve(static_cast<size_t>(n_vocab));
+}
+
+float Candidates::reset(std::span<const float> logits) {
+    logits_ = logits;
+    list_.clear();
+    listed_ = false;
+    scan_ = scan_logits(logits_, block_max_);
+    scanned_ = true;
+    if (scan_.finite) return scan_.max;
+    size_t at = 0;
+    while (std::isfinite(logits[at])) ++at;
+    fail(ErrorKind::runtime, "the model's logit of token %zu is %g: no token can be chosen from it", at,
+         static_cast<double>(logits[at]));
+}
+
+std::span<float> Candidates::writable_logits() {
+    if (logits_.data() != changed_.data()) changed_.assign(logits_.begin(), logits_.end());
+    logits_ = changed_;
+    scanned_ = false;
+    return changed_;
+}
+
+void Candidates::scan() {
+    if (scanned_) return;
+    scan_ = scan_logits(logits_, block_max_);
+    scanned_ = true;
+    if (scan_.max == kOut) fail(ErrorKind::runtime, "the logit bias bans every token of the vocabulary");
+}
+
+void Candidates::list_all() {
+    if (!listed_) list_from(-std::numeric_limits<double>::infinity());
+}
+
+/// Lists the tokens that are not out and whose logits are at least `least`.
+void Candidates::list_from(double least) {
+    scan();
+    for (size_t begin = 0; begin < logits_.size(); begin += kScanBlock) {
+        if (static_cast<double>(block_max_[begin / kScanBlock]) < least) continue;
+        const size_t end = std::min(begin + kScanBlock, logits_.size());
+        for (size_t i = begin; i < end; ++i) {
+            const float logit = logits_[i];
+            if (logit == kOut || static_cast<double>(logit) < least) continue;
+            list_.push_back({static_cast<int32_t>(i), logit, 0.0f, logit});
+        }
+    }
+    listed_ = true;
+}
+
+/// Lists the `k` best tokens, the worst of them on top of a heap while looking; a block whose maximum is no
+/// better is passed over.
+void Candidates::list_best(size_t k) {
+    scan();
+    for (size_t begin = 0; begin < logits_.size(); begin += kScanBlock) {
+        if (list_.size() == k && block_max_[begin / kScanBlock] <= list_[0].key) continue;
+        const size_t end = std::min(begin + kScanBlock, logits_.size());
+        for (size_t i = begin; i < end; ++i) {
+            const float logit = logits_[i];
+            if (logit == kOut) continue;
+            if (list_.size() == k) {
+                if (logit <= list_[0].key) continue;
+                std::pop_heap(list_.begin(), list_.end(), Before());
+                list_.pop_back();
+            }
+            list_.push_back({static_cast<int32_t>(i), logit, 0.0f, logit});
+            std::push_heap(list_.begin(), list_.end(), Before());
+        }
+    }
+    std::sort(list_.begin(), list_.end(), Before());
+    listed_ = true;
+}
+
+float Candidates::list_max() const {
+    float max = kOut;
+    for (const Candidate& c : list_) max = std::max(max, c.logit);
+    return max;
+}
+
+/// Sets the weight of every listed candidate and returns the sum.
+double Candidates::weigh() {
+    weights_.resize(list_.size());
+    for (size_t i = 0; i < list_.size(); ++i) weights_[i] = list_[i].logit;
+    softmax_weights(weights_, list_max(), weights_);
+    double total = 0.0;
+    for (size_t i = 0; i < list_.size(); ++i) {
+        list_[i].weight = weights_[i];
+        total += static_cast<double>(weights_[i]);
+    }
+    return total;
+}
+
+/// Keeps the shortest head of the list, in the order of the keys, whose weights sum to at least `mass`, and
+/// at least one candidate. Sorts no more of the list than it must.
+void Candidates::keep_head(double mass) {
+    double sum = 0.0;
+    size_t step = 64;
+    size_t sorted = 0;
+    while (sorted < list_.size()) {
+        const size_t end = std::min(sorted + step, list_.size());
+        const auto first = list_.begin() + static_cast<ptrdiff_t>(sorted);
+        const auto last = list_.begin() + static_cast<ptrdiff_t>(end);
+        if (last != list_.end()) std::nth_element(first, last, list_.end(), Before());
+        std::sort(first, last, Before());
+        for (; sorted < end; ++sorted) {
+            sum += static_cast<double>(list_[sorted].weight);
+            if (sum < mass) continue;
+            list_.resize(sorted + 1);
+            return;
+        }
+        step *= 8;
+    }
+}
+
+void Candidates::top_k(int32_t k) {
+    if (k == 0) return;
+    const size_t n = static_cast<size_t>(k);
+    if (!listed_) {
+        if (n < logits_.size()) list_best(n);
+        return;
+    }
+    if (n >= list_.size()) return;
+    for (Candidate& c : list_) c.key = c.logit;
+    const auto last = list_.begin() + k;
+    std::nth_element(list_.begin(), last, list_.end(), Before());
+    list_.resize(n);
+    std::sort(list_.begin(), list_.end(), Before());
+}
+
+void Candidates::typical(float p) {
+    if (p >= 1.0f) return;
+    list_all();
+    const double total = weigh();
+    const double log_total = std::log(total) + static_cast<double>(list_max());
+    double entropy = 0.0;
+    for (const Candidate& c : list_) {
+        if (c.weight == 0.0f) continue;
+        entropy += static_cast<double>(c.weight) / total * (log_total - static_cast<double>(c.logit));
+    }
+    for (Candidate& c : list_) {
+        const double surprise = log_total - static_cast<double>(c.logit);
+        c.key = -static_cast<float>(std::abs(surprise - entropy));
+    }
+    keep_head(static_cast<double>(p) * total);
+}
+
+void Candidates::top_p(float p) {
+    if (p >= 1.0f) return;
+    list_all();
+    const double total = weigh();
+    // Candidates below an equal share of what lies outside the nucleus sum to less than that: none is in it.
+    const double share = (1.0 - static_cast<double>(p)) * total / static_cast<double>(list_.size());
+    std::erase_if(list_, [&](const Candidate& c) { return static_cast<double>(c.weight) < share; });
+    for (Candidate& c : list_) c.key = c.logit;
+    keep_head(static_cast<double>(p) * total);
+}
+
+void Candidates::min_p(float p) {
+    if (p <= 0.0f) return;
+    scan();
+    const double below_best = std::log(static_cast<double>(p));
+    if (!listed_) return list_from(static_cast<double>(scan_.max) + below_best);
+    const double least = static_cast<double>(list_max()) + below_best;
+    std::erase_if(list_, [&](const Candidate& c) { return static_cast<double>(c.logit) < least; });
+}
+
+void Candidates::temperature(float t) {
+    if (t == 1.0f) return;
+    list_all();
+    constexpr float kLargest = std::numeric_limits<float>::max();
+    for (Candidate& c : list_) {
+        if (c.logit != kOut) c.logit = std::clamp(c.logit / t, -kLargest, kLargest);
+    }
+}
+
+int32_t Candidates::argmax() {
+    scan();
+    return scan_.argmax;
+}
+
+int32_t Candidates::draw(double u) {
+    list_all();
+    const double target = u * weigh();
+    double sum = 0.0;
+    int32_t token = list_[0].token;
+    for (const Candidate& c : list_) {
+        if (c.weight == 0.0f) continue;
+        token = c.token;
+        sum += static_cast<double>(c.weight);
+        if (sum > target) break;
+    }
+    return token;
+}
+
+}  // namespace agave
