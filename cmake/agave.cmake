@@ -21,6 +21,11 @@ endif()
 if(NOT AGAVE_SANITIZE AND NOT APPLE)
   target_link_options(agave_flags INTERFACE -static-libstdc++ -static-libgcc)
 endif()
+if(AGAVE_FUZZ)
+  # libFuzzer finds its way by the coverage of the libraries.
+  target_compile_options(agave_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(agave_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 find_package(Threads REQUIRED)
 target_link_libraries(agave_flags INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
