@@ -96,7 +96,7 @@ class ByteLevelBpe final : public Tokenizer {
     /// (which that never sees) becomes U+FFFD first.
     void add_byte(uint8_t byte, std::vector<Symbol>& symbols) const {
         const auto add = [&](uint8_t b) {
-            if (byte_ids_[b] >= 0) symbols.push_back({byte_ids_[b], 1, 0, -1, -1});
+            if (byte_ids_[b] >= 0) symbols.push_back({byte_ids_[b], 1, 0});
         };
         const bool never_in_utf8 = byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
         if (byte_ids_[byte] >= 0 || !never_in_utf8) {
@@ -126,7 +126,7 @@ std::unique_ptr<Tokenizer> load_byte_level_bpe(const Metadata& metadata) {
     if (pre_tokenizer == nullptr)
         fail(ErrorKind::unsupported, "%s: the pre-tokenizer \"%s\" (tokenizer.ggml.pre) is not known", path,
              printable(name).c_str());
-    auto parts = std::make_unique<Tokenizer::Parts>(metadata);
+    auto parts = std::make_unique<Tokenizer::Parts>(metadata, false);
     // The mixture-of-experts Nemotron shares the pre-tokenizer's name but its tokenizer.json adds no BOS.
     const bool adds_bos =
         pre_tokenizer->adds_bos && metadata.text_or("general.architecture", "") != "nemotron_h_moe";

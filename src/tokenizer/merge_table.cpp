@@ -11,8 +11,22 @@ constexpr std::string_view merges_key = "tokenizer.ggml.merges";
 struct Names {
     std::string_view left;
     std::string_view right;
-    std::string merged;
+    std::string_view merged;  ///< in `buffer` or `long_text`
     uint64_t hashes[3];
+    char buffer[64];
+    std::string long_text;
+
+    void set_merged() {
+        const size_t size = left.size() + right.size();
+        char* out = buffer;
+        if (size > sizeof buffer) {
+            long_text.resize(size);
+            out = long_text.data();
+        }
+        std::memcpy(out, left.data(), left.size());
+        std::memcpy(out + left.size(), right.data(), right.size());
+        merged = {out, size};
+    }
 };
 
 }  // namespace
@@ -46,8 +60,7 @@ MergeTable::MergeTable(const Metadata& metadata, const Vocabulary& vocabulary) {
             Names& name = names[i];
             name.left = line.substr(0, space);
             name.right = line.substr(space + 1);
-            name.merged.assign(name.left);
-            name.merged.append(name.right);
+            name.set_merged();
             name.hashes[0] = hash_text(name.left.data(), name.left.size());
             name.hashes[1] = hash_text(name.right.data(), name.right.size());
             name.hashes[2] = hash_text(name.merged.data(), name.merged.size());
@@ -76,6 +89,7 @@ void MergeTable::insert(uint32_t rank, const std::string& path, uint64_t& probes
     for (; slots_[at] != 0; at = (at + 1) & mask_) {
         if (probes_left-- == 0)
             fail(ErrorKind::bad_file, "%s: the merges are made to collide in a hash table", path.c_str());
+        if (slots_[at] >> rank_bits != (hash & 0xFF)) continue;
         const Rule& other = rules_[(slots_[at] & rank_mask) - 1];
         if (other.left == rule.left && other.right == rule.right) return;  // said before, at a better rank
     }

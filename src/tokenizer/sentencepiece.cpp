@@ -8,9 +8,6 @@
 namespace agave {
 namespace {
 
-/// SentencePiece writes a space as U+2581.
-constexpr std::string_view space_mark = "\xE2\x96\x81";
-
 /// A key that is smaller the larger the (finite) score is.
 uint32_t descending_key(float score) {
     const auto bits = std::bit_cast<uint32_t>(score + 0.0f);
@@ -36,6 +33,7 @@ class SentencePiece final : public Tokenizer {
             ascii_ids_[c] = find_ordinary({&text, 1});
         }
         find_joining_bytes();
+        find_space_runs();
     }
 
   protected:
@@ -93,6 +91,19 @@ class SentencePiece final : public Tokenizer {
                  metadata.path().c_str());
     }
 
+    void find_space_runs() {
+        constexpr size_t longest = 64;
+        space_runs_.assign(longest, -1);
+        for (size_t n = 2; n < longest; n++) {
+            std::string marks;
+            for (size_t i = 0; i < n; i++) marks += space_mark;
+            for (const std::string& text : {std::string(n, ' '), marks}) {
+                const int32_t id = parts_->vocabulary.find(text);
+                if (id >= 0 && parts_->vocabulary.type(id) == TokenType::user_defined) space_runs_[n] = id;
+            }
+        }
+    }
+
     /// Text is cut before a space mark, since tokens begin with one; the few tokens that hold one further in
     /// forbid the cut after the byte that comes before it there.
     void find_joining_bytes() {
@@ -148,7 +159,7 @@ class SentencePiece final : public Tokenizer {
             const Utf8Char c = decode_utf8(p, end);
             const int32_t id = c.n_bytes == 1 && c.code_point < 0x80 ? ascii_ids_[c.code_point]
                                                                      : find_ordinary({p, c.n_bytes});
-            symbols.push_back({id, c.n_bytes, static_cast<uint32_t>(p - piece.data()), -1, -1});
+            symbols.push_back({id, c.n_bytes, static_cast<uint32_t>(p - piece.data())});
             p += c.n_bytes;
         }
         if (merges_)
@@ -168,11 +179,21 @@ class SentencePiece final : public Tokenizer {
     }
 
     Merge merge_by_score(std::string_view piece, const Symbol& left, const Symbol& right) const {
-        const size_t length = size_t{left.length} + right.length;
-        if (length > parts_->vocabulary.longest_text()) return {};
-        const int32_t id = find_ordinary(piece.substr(left.offset, length));
+        const std::string_view text = piece.substr(left.offset, size_t{left.length} + right.length);
+        if (const Merge run = merge_space_run(text); run.priority != Merge::none) return run;
+        if (text.size() > parts_->vocabulary.longest_text()) return {};
+        const int32_t id = find_ordinary(text);
         if (id < 0) return {};
         return {descending_key(parts_->vocabulary.score(id)), id};
+    }
+
+    /// Runs of spaces that are user-defined tokens (Gemma's) merge before all else, the longest first.
+    Merge merge_space_run(std::string_view text) const {
+        const size_t n = text.size() / space_mark.size();
+        if (!text.starts_with(space_mark) || n >= space_runs_.size() || space_runs_[n] < 0) return {};
+        for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(space_mark.size()))
+            if (!rest.starts_with(space_mark)) return {};
+        return {static_cast<uint32_t>(space_runs_.size() - n), space_runs_[n]};
     }
 
     /// A character that is no token: its bytes, or the unknown token (once for several in a row).
@@ -193,12 +214,13 @@ class SentencePiece final : public Tokenizer {
     bool bytes_complete_ = false;
     int32_t ascii_ids_[128];
     bool joins_space_[256] = {};
+    std::vector<int32_t> space_runs_;  ///< by number of spaces: the user-defined token, or -1
 };
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_sentencepiece(const Metadata& metadata, bool merges_from_list) {
-    auto parts = std::make_unique<Tokenizer::Parts>(metadata);
+    auto parts = std::make_unique<Tokenizer::Parts>(metadata, true);
     // Gemma 4's tokenizer.json adds BOS; some of its files say otherwise by mistake (llama.cpp, pull request
     // 21500).
     parts->adds_bos = metadata.boolean_or("tokenizer.ggml.add_bos_token", true) || merges_from_list;

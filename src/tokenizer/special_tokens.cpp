@@ -4,24 +4,30 @@
 
 namespace agave {
 
-SpecialTokens::SpecialTokens(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
+SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, bool spaces_are_marked) {
+    constexpr size_t longest_run = 1024;
+    if (spaces_are_marked)
+        for (size_t i = 0; i < longest_run; i++) space_marks_ += space_mark;
     for (int32_t id = 0; id < vocabulary.size(); id++) {
         const TokenType type = vocabulary.type(id);
-        const bool special =
-            type == TokenType::control || type == TokenType::user_defined || type == TokenType::unknown;
-        // Of several tokens with one spelling, the one that find() gives stands for all.
-        if (special && !vocabulary.text(id).empty()) sorted_.push_back(id);
+        if (type != TokenType::control && type != TokenType::user_defined && type != TokenType::unknown)
+            continue;
+        std::string_view text = vocabulary.text(id);
+        if (text.empty()) continue;
+        const bool user_defined = type == TokenType::user_defined;
+        if (spaces_are_marked && user_defined && text.find_first_not_of(' ') == std::string_view::npos)
+            text = std::string_view(space_marks_).substr(0, text.size() * space_mark.size());
+        sorted_.push_back({text, id, user_defined});
     }
-    std::sort(sorted_.begin(), sorted_.end(), [&](int32_t a, int32_t b) {
-        const int order = vocabulary.text(a).compare(vocabulary.text(b));
-        return order != 0 ? order < 0 : a < b;
+    std::sort(sorted_.begin(), sorted_.end(), [](const Spelling& a, const Spelling& b) {
+        const int order = a.text.compare(b.text);
+        return order != 0 ? order < 0 : a.id < b.id;
     });
-    const auto same_text = [&](int32_t a, int32_t b) { return vocabulary.text(a) == vocabulary.text(b); };
+    const auto same_text = [](const Spelling& a, const Spelling& b) { return a.text == b.text; };
     sorted_.erase(std::unique(sorted_.begin(), sorted_.end(), same_text), sorted_.end());
 
     second_bytes_.resize(4 * 256);
-    for (const int32_t id : sorted_) {
-        const std::string_view text = vocabulary.text(id);
+    for (const auto& [text, id, user_defined] : sorted_) {
         const auto first = static_cast<uint8_t>(text[0]);
         first_[first + 1]++;
         uint64_t* set = &second_bytes_[4u * first];
@@ -55,23 +61,19 @@ SpecialTokens::Match SpecialTokens::longest_at(std::string_view text, size_t at,
     size_t low = first_[first], high = first_[first + 1];
     // [low, high) are the tokens that begin with the first `depth` bytes of the text.
     for (size_t depth = 1;; depth++) {
-        const std::string_view candidate = vocabulary_.text(sorted_[low]);
-        if (candidate.size() == depth) {
-            if (control || vocabulary_.type(sorted_[low]) == TokenType::user_defined)
-                best = {at, depth, sorted_[low]};
+        if (sorted_[low].text.size() == depth) {
+            if (control || sorted_[low].user_defined) best = {at, depth, sorted_[low].id};
             low++;
         }
         if (low == high || at + depth == text.size()) return best;
-        const auto byte_at_depth = [&](int32_t id) {
-            return static_cast<uint8_t>(vocabulary_.text(id)[depth]);
-        };
         const auto byte = static_cast<uint8_t>(text[at + depth]);
+        const auto byte_at_depth = [&](const Spelling& s) { return static_cast<uint8_t>(s.text[depth]); };
         const auto begin = sorted_.begin();
         const auto lower =
             std::partition_point(begin + static_cast<ptrdiff_t>(low), begin + static_cast<ptrdiff_t>(high),
-                                 [&](int32_t id) { return byte_at_depth(id) < byte; });
+                                 [&](const Spelling& s) { return byte_at_depth(s) < byte; });
         const auto upper = std::partition_point(lower, begin + static_cast<ptrdiff_t>(high),
-                                                [&](int32_t id) { return byte_at_depth(id) == byte; });
+                                                [&](const Spelling& s) { return byte_at_depth(s) == byte; });
         if (lower == upper) return best;
         low = static_cast<size_t>(lower - begin);
         high = static_cast<size_t>(upper - begin);

@@ -87,9 +87,9 @@ void take_complete(std::string& pending, bool all, std::string& out) {
 
 }  // namespace
 
-Tokenizer::Parts::Parts(const Metadata& metadata)
+Tokenizer::Parts::Parts(const Metadata& metadata, bool spaces_are_marked)
     : vocabulary(metadata),
-      special_tokens(vocabulary),
+      special_tokens(vocabulary, spaces_are_marked),
       bos(special_id(metadata, "tokenizer.ggml.bos_token_id", vocabulary.size())),
       eos(special_id(metadata, "tokenizer.ggml.eos_token_id", vocabulary.size())),
       unknown(special_id(metadata, "tokenizer.ggml.unknown_token_id", vocabulary.size())),

@@ -13,7 +13,7 @@
 namespace agave {
 
 struct Tokenizer::Parts {
-    explicit Parts(const Metadata& metadata);
+    Parts(const Metadata& metadata, bool spaces_are_marked);
 
     Vocabulary vocabulary;
     SpecialTokens special_tokens;

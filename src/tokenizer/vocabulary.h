@@ -23,6 +23,9 @@ enum class TokenType : uint8_t {
     byte = 6
 };
 
+/// SentencePiece writes a space as U+2581.
+inline constexpr std::string_view space_mark = "\xE2\x96\x81";
+
 /// A 64-bit hash of short text; equal on every machine of one byte order.
 inline uint64_t hash_text(const char* data, size_t size) {
     const auto mix = [](uint64_t a, uint64_t b) {
@@ -39,8 +42,8 @@ inline uint64_t hash_text(const char* data, size_t size) {
         std::memcpy(&value, p, 4);
         return uint64_t{value};
     };
-    constexpr uint64_t k0 = 0x9E3779B97F4A7C15u, k1 = 0xD6E8FEB86659FD93u;
-    uint64_t seed = size * k1;
+    constexpr uint64_t k0 = 0x9E3779B97F4A7C15u, k1 = 0xD6E8FEB86659FD93u, k2 = 0xA0761D6478BD642Fu;
+    uint64_t seed = (size * k1) ^ k2;
     while (size > 16) {
         seed = mix(read8(data) ^ k0, read8(data + 8) ^ seed);
         data += 16;
@@ -57,7 +60,7 @@ inline uint64_t hash_text(const char* data, size_t size) {
         const auto byte = [&](size_t i) { return uint64_t{static_cast<uint8_t>(data[i])}; };
         a = byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
     }
-    return mix(mix(a ^ k0, b ^ seed ^ k1), k0 ^ size);
+    return mix(mix(a ^ k0, b ^ seed), k1);
 }
 
 /// The tokens of a model file with their types and scores, and the way from a token's text to its id: one

@@ -79,7 +79,7 @@ def report(what, texts, ours, theirs, show=None):
 def compare_ids(args):
     reference = Tokenizer.from_file(args.tokenizer_json)
     special = [token.content for token in reference.get_added_tokens_decoder().values()]
-    random_text = RandomText(args.seed, special)
+    random_text = RandomText(args.seed, [token for token in special if token not in args.without])
     texts = [random_text.text() for _ in range(args.n)]
     theirs = [encoding.ids for encoding in reference.encode_batch(texts, add_special_tokens=False)]
     ours = ask([args.tool, "encode", args.gguf], [text.encode() for text in texts])
@@ -116,6 +116,7 @@ def main():
         if mode == "ids":
             sub.add_argument("gguf")
             sub.add_argument("tokenizer_json")
+            sub.add_argument("--without", action="append", default=[], help="a special token that the GGUF lacks")
         sub.add_argument("-n", type=int, default=100000)
         sub.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
