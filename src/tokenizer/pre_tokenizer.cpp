@@ -23,7 +23,7 @@ struct Char {
 Char char_at(const char* p, const char* end) {
     if (p == end) return {};
     const Utf8Char c = decode_utf8(p, end);
-    return {c.code_point, c.n_bytes, CharClasses::get().set(c.code_point)};
+    return {c.code_point, c.n_bytes, set_of_code_point(c.code_point)};
 }
 
 /// The end of the run of at most `limit` characters in `set` from p.

@@ -167,8 +167,9 @@ class SentencePiece final : public Tokenizer {
                 return left.id < 0 || right.id < 0 ? Merge{} : merges_->find(left.id, right.id);
             });
         else
-            encoder.merger.run([this, piece](const Symbol& left, const Symbol& right) {
-                return merge_by_score(piece, left, right);
+            encoder.merger.run([&](const Symbol& left, const Symbol& right) {
+                const auto find = [&] { return merge_by_score(piece, left, right); };
+                return left.id < 0 || right.id < 0 ? find() : encoder.pairs.get(left.id, right.id, find);
             });
         for (const Symbol& symbol : symbols) {
             if (symbol.id >= 0)

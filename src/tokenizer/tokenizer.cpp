@@ -100,6 +100,11 @@ PieceCache::PieceCache(size_t n_bytes) {
     if (n_bytes >= worth_it) entries_.resize(std::min(most_entries, std::bit_ceil(n_bytes / 8)));
 }
 
+PairCache::PairCache(size_t n_bytes) {
+    constexpr size_t worth_it = 512, most_entries = 32768;
+    if (n_bytes >= worth_it) entries_.resize(std::min(most_entries, std::bit_ceil(n_bytes)));
+}
+
 char* Tokenizer::Encoder::allocate(size_t n_bytes) {
     constexpr size_t block_bytes = 65536;
     if (n_bytes > free_) {

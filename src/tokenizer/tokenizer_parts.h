@@ -54,9 +54,33 @@ class PieceCache {
     std::vector<Entry> entries_;
 };
 
+/// The merges of pairs of tokens asked for so far: direct-mapped, each new pair replaces another.
+class PairCache {
+  public:
+    explicit PairCache(size_t n_bytes);
+
+    /// find(left, right), asked anew only when the pair has been replaced.
+    template <typename Find>
+    Merge get(int32_t left, int32_t right, const Find& find) {
+        if (entries_.empty()) return find();
+        const uint64_t pair =
+            static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+        Entry& entry = entries_[(pair * 0x9E3779B97F4A7C15u >> 32) & (entries_.size() - 1)];
+        if (entry.pair != pair) entry = {pair, find()};
+        return entry.merge;
+    }
+
+  private:
+    struct Entry {
+        uint64_t pair = ~uint64_t{0};
+        Merge merge;
+    };
+    std::vector<Entry> entries_;
+};
+
 class Tokenizer::Encoder {
   public:
-    Encoder(std::vector<int32_t>& ids_out, size_t n_bytes) : ids(ids_out), cache_(n_bytes) {}
+    Encoder(std::vector<int32_t>& ids_out, size_t n_bytes) : ids(ids_out), pairs(n_bytes), cache_(n_bytes) {}
 
     /// Appends the ids of a piece: those it had before, or what encode(piece) appends. The text must stay
     /// in place until the end.
@@ -81,6 +105,7 @@ class Tokenizer::Encoder {
 
     std::vector<int32_t>& ids;
     Merger merger;
+    PairCache pairs;
     std::vector<uint32_t> lengths;  ///< scratch of the pre-tokenizer
 
   private:

@@ -63,8 +63,8 @@ class CharClasses {
   public:
     static const CharClasses& get();
 
-    CharSet set(uint32_t code_point) const {
-        return 1u << (code_point < 0x10000 ? bmp_[code_point] : beyond_bmp(code_point));
+    CharClass at(uint32_t code_point) const {
+        return static_cast<CharClass>(code_point < 0x10000 ? bmp_[code_point] : beyond_bmp(code_point));
     }
 
   private:
@@ -75,6 +75,29 @@ class CharClasses {
     std::vector<uint32_t> starts_;  ///< where each run of one class beyond the BMP begins, ascending
     std::vector<uint8_t> classes_;
 };
+
+/// The classes of ASCII, which need no table to be expanded.
+struct AsciiClasses {
+    CharClass classes[128];
+    constexpr AsciiClasses() : classes{} {
+        for (unsigned c = 0; c < 128; c++) classes[c] = class_of(static_cast<char>(c));
+    }
+    static constexpr CharClass class_of(char c) {
+        if (c >= 'A' && c <= 'Z') return CharClass::uppercase;
+        if (c >= 'a' && c <= 'z') return CharClass::lowercase;
+        if (c >= '0' && c <= '9') return CharClass::number;
+        if (c == ' ' || (c >= '\t' && c <= '\r')) return CharClass::space;
+        if (c < ' ' || c == '\x7F') return CharClass::other;
+        for (const char symbol : {'$', '+', '<', '=', '>', '^', '`', '|', '~'})
+            if (c == symbol) return CharClass::symbol;
+        return CharClass::punctuation;
+    }
+};
+inline constexpr AsciiClasses ascii_classes;
+
+inline CharSet set_of_code_point(uint32_t code_point) {
+    return set_of(code_point < 128 ? ascii_classes.classes[code_point] : CharClasses::get().at(code_point));
+}
 
 /// True when every character of `text` is inert in normalization form C, so that normalize_nfc() would
 /// return it unchanged; may be false for text that is normalized.
