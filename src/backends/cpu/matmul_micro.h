@@ -104,28 +104,35 @@ template <typename F, int R, typename MinPairs>
     }
 }
 
+/// Asks for `n` bytes from p on; into L2, because L1 has fewer misses in flight.
+inline void prefetch_bytes(const std::byte* p, int64_t n) {
+    for (int64_t line = 0; line < n; line += 64) prefetch_far(p + line);
+}
+/// A pass over a matrix asks for its bytes in the order of the file, this far beyond the whole of the panel
+/// at hand; the rows of a panel, taken at the same time, would be too many streams for the hardware's
+/// prefetcher.
+constexpr int64_t kPrefetchBytes = 8192;
+
 /// sums += one panel straight from the file's blocks.
 template <typename F, int R>
 inline void gemv_panel(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
                        F32x16 sums[R]) {
-    const std::byte* next = weights + 16 * weight_stride;
-    for (int64_t u = 0; u < n_units; ++u) {
-        const std::byte* p = weights + u * F::kBlockBytes;
-        // The next panel lies right behind this one: bring in its share of lines.
-        for (int line = 0; line < 16 * F::kBlockBytes; line += 64)
-            prefetch(next + u * 16 * F::kBlockBytes + line);
+    const std::byte* next = weights + 16 * weight_stride + kPrefetchBytes;
+    for (int64_t u = 0; u < n_units; ++u, weights += F::kBlockBytes, next += 16 * F::kBlockBytes) {
         if constexpr (F::kBlock == 32) {
+            prefetch_bytes(next, 16 * F::kBlockBytes);
             Bytes64 w[8];
             F32x16 scale, min = zero();
-            F::unpack(p, weight_stride, w, scale, min);
+            F::unpack(weights, weight_stride, w, scale, min);
             add_block32<F, R>([&](auto i) __attribute__((always_inline)) { return w[decltype(i)::value]; },
                               scale, min, tile, u, sums);
         } else {
             typename F::Scales s;
-            F::unpack_scales(p, weight_stride, s);
+            F::unpack_scales(weights, weight_stride, s);
             F32x16 inner[R];
             for (int r = 0; r < R; ++r) inner[r] = zero();
-            F::unpack(p, weight_stride, [&](int sub, const Bytes64* w) __attribute__((always_inline)) {
+            F::unpack(weights, weight_stride, [&](int sub, const Bytes64* w) __attribute__((always_inline)) {
+                prefetch_bytes(next + 2 * F::kBlockBytes * sub, 2 * F::kBlockBytes);
                 add_sub_block<F, R>(
                     sub, [&](auto i) __attribute__((always_inline)) { return w[decltype(i)::value]; },
                     [&](int i) __attribute__((always_inline)) { return s.sub[i]; }, tile, u, inner);

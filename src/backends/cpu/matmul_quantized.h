@@ -258,6 +258,9 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
         first += n_rows;
     }
     const int64_t strip_units = kStripWeights / f.block;
+    if (task.row_begin < task.row_end)
+        prefetch_bytes(task.weights.data + static_cast<size_t>(task.row_begin) * task.weights.row_bytes,
+                       static_cast<int64_t>(kPanelRows * task.weights.row_bytes) + kPrefetchBytes);
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
         const Panel panel = panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
         if (task.n_rows == 1) {

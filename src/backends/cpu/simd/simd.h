@@ -54,7 +54,7 @@
 //   dot_s8(acc, a, b)      the same for signed a >= -128; a must have been passed through signed_operand(),
 //   and
 //       the result is then dot + kSignedOffset * (sum of b)
-//   prefetch(p)
+//   prefetch(p): into L1    prefetch_far(p): into L2, for what is needed some microseconds later
 
 #include <cstddef>
 #include <cstdint>
@@ -75,6 +75,9 @@ namespace {
 
 inline void prefetch(const void* address) {
     __builtin_prefetch(address, 0, 3);
+}
+inline void prefetch_far(const void* address) {
+    __builtin_prefetch(address, 0, 2);
 }
 
 }  // namespace
