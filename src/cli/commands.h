@@ -1,0 +1,16 @@
+#pragma once
+
+#include "cli/options.h"
+
+namespace agave::cli {
+
+/// The commands. Each returns the exit status; errors are thrown (agave::Error, OutputClosed).
+int run_command(const CommandLine& line);
+int inspect_command(const CommandLine& line);
+int tokenize_command(const CommandLine& line);
+int logits_command(const CommandLine& line);
+int perplexity_command(const CommandLine& line);
+int bench_command(const CommandLine& line);
+int help_command(const CommandLine& line);
+
+}  // namespace agave::cli

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "cli/options.h"
+#include "engine/engine.h"
+
+namespace agave::cli {
+
+/// What the options of a command that computes say about the engine. `max_outputs`: rows of logits in one
+/// step.
+EngineOptions engine_options(const Options& options, const std::string& kv_type, int64_t context_size,
+                             int max_outputs);
+
+/// Maps the model file and lets the kernel read it ahead.
+ModelFile open_model(const std::string& path);
+
+/// The index of the largest logit, the first of equals.
+int32_t likeliest(std::span<const float> logits);
+
+/// The table that --profile prints on standard error.
+void print_profile(const Executor& executor, bool color);
+
+}  // namespace agave::cli

@@ -1,0 +1,170 @@
+#include "cli/options.h"
+
+namespace agave::cli {
+
+namespace {
+
+constexpr double kMaxTokens = 2147483647;
+
+// The help of one option may run over several lines; it is wrapped when printed.
+constexpr OptionInfo options[] = {
+    {"system", 0, "TEXT", &Options::system, 0, 0, nullptr, "Prompt",
+     "a system message before the prompt; the model must have a chat template", kRun},
+    {"raw", 0, nullptr, &Options::raw, 0, 0, nullptr, "Prompt",
+     "continue the prompt as plain text, without the model's chat template", kRun},
+
+    {"max-tokens", 'n', "N", &Options::max_tokens, 1, kMaxTokens,
+     "to the end of the answer or of the context", "Generation", "generate at most N tokens", kRun},
+    {"stop", 0, "TEXT", &Options::stops, 0, 0, nullptr, "Generation",
+     "end before TEXT would be printed; may be given several times", kRun},
+    {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
+     "Generation", "tokens of context: prompt and answer together", kRun},
+
+    {"temperature", 't', "X", &Options::temperature, 0, 1e6, nullptr, "Sampling",
+     "0 always takes the likeliest token; higher is more varied", kRun},
+    {"top-k", 0, "N", &Options::top_k, 0, kMaxTokens, nullptr, "Sampling",
+     "keep the N likeliest tokens; 0 is off", kRun},
+    {"top-p", 0, "X", &Options::top_p, 0, 1, nullptr, "Sampling",
+     "keep the likeliest tokens that make up the probability X; 1 is off", kRun},
+    {"min-p", 0, "X", &Options::min_p, 0, 1, nullptr, "Sampling",
+     "keep tokens at least X times as likely as the likeliest; 0 is off", kRun},
+    {"typical", 0, "X", &Options::typical, 0, 1, nullptr, "Sampling",
+     "keep the most typical tokens that make up the probability X; 1 is off", kRun},
+    {"repeat-penalty", 0, "X", &Options::repeat_penalty, 0.01, 100, nullptr, "Sampling",
+     "make tokens that came before less likely by the factor X; 1 is off", kRun},
+    {"presence-penalty", 0, "X", &Options::presence_penalty, -100, 100, nullptr, "Sampling",
+     "subtract X from the logits of tokens that came before; 0 is off", kRun},
+    {"frequency-penalty", 0, "X", &Options::frequency_penalty, -100, 100, nullptr, "Sampling",
+     "subtract X from the logits for each time that a token came before; 0 is off", kRun},
+    {"penalty-last-n", 0, "N", &Options::penalty_last_n, -1, kMaxTokens, nullptr, "Sampling",
+     "tokens that the three penalties look back on; -1 is all", kRun},
+    {"dry-multiplier", 0, "X", &Options::dry_multiplier, 0, 100, nullptr, "Sampling",
+     "strength of DRY, which hinders verbatim repetition; 0 is off", kRun},
+    {"dry-base", 0, "X", &Options::dry_base, 1, 100, nullptr, "Sampling",
+     "how fast DRY grows with the length of what would be repeated", kRun},
+    {"dry-allowed-length", 0, "N", &Options::dry_allowed_length, 1, 50, nullptr, "Sampling",
+     "repetitions up to this many tokens are free of DRY", kRun},
+    {"dry-penalty-last-n", 0, "N", &Options::dry_penalty_last_n, -1, kMaxTokens, nullptr, "Sampling",
+     "tokens that DRY looks back on; -1 is all", kRun},
+    {"dry-sequence-breaker", 0, "TEXT", &Options::dry_sequence_breakers, 0, 0,
+     "newline, colon, quote and star", "Sampling",
+     "text that ends a repetition for DRY; may be given several times", kRun},
+    {"logit-bias", 0, "ID=X", &Options::logit_biases, 0, 0, nullptr, "Sampling",
+     "add X to the logit of the token ID (-inf bans it); may be given several times", kRun},
+    {"samplers", 0, "LIST", &Options::samplers, 0, 0, nullptr, "Sampling",
+     "the samplers to apply, in this order, separated by semicolons", kRun},
+    {"seed", 0, "N", &Options::seed, 0, 0, "a new one each time", "Sampling",
+     "start of the random numbers; the same seed gives the same text", kRun},
+
+    {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
+     kRun | kInspect | kTokenize | kPerplexity | kBench},
+    {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output",
+     "print nothing but the result: no statistics, no warnings", kRun | kPerplexity | kBench},
+    {"verbose", 'V', nullptr, &Options::verbose, 0, 0, nullptr, "Output",
+     "say what was loaded and how the prompt was read", kRun},
+    {"profile", 0, nullptr, &Options::profile, 0, 0, nullptr, "Output",
+     "print the time that each kind of operation took", kRun | kPerplexity},
+    {"tensors", 0, nullptr, &Options::tensors, 0, 0, nullptr, "Output", "list every tensor", kInspect},
+    {"tensor", 0, "NAME", &Options::tensor, 0, 0, nullptr, "Output",
+     "write this tensor, decoded to float32, to the file of --out", kInspect},
+    {"out", 0, "FILE", &Options::out, 0, 0, nullptr, "Output", "the NumPy file (.npy) to write",
+     kInspect | kLogits},
+
+    {"tokens", 0, "IDS", &Options::tokens, 0, 0, nullptr, "Input",
+     "token ids separated by commas, or @FILE with a JSON array of ids", kLogits},
+    {"last", 0, "N", &Options::last, 1, kMaxTokens, "all", "Input", "only the logits after the last N tokens",
+     kLogits},
+    {"greedy", 0, "N", &Options::greedy, 1, kMaxTokens, nullptr, "Input",
+     "print the N likeliest next tokens, one after the other, as a JSON array", kLogits},
+    {"file", 0, "FILE", &Options::file, 0, 0, nullptr, "Input", "the text to measure", kPerplexity},
+    {"ctx-size", 0, "N", &Options::chunk_tokens, 4, kMaxTokens, nullptr, "Input",
+     "tokens of one chunk; the second half of each chunk is scored", kPerplexity},
+
+    {"decode", 0, nullptr, &Options::decode, 0, 0, nullptr, "Input",
+     "the other way: read ids (a JSON array, or separated by spaces or commas), print their text", kTokenize},
+    {"no-special", 0, nullptr, &Options::no_special, 0, 0, nullptr, "Input",
+     "do not add the tokens that begin (BOS) or end (EOS) a text", kTokenize},
+    {"no-parse-special", 0, nullptr, &Options::no_parse_special, 0, 0, nullptr, "Input",
+     "read the names of control tokens in the text as ordinary text", kTokenize},
+    {"show-special", 0, nullptr, &Options::show_special, 0, 0, nullptr, "Input",
+     "with --decode: print control tokens by their names", kTokenize},
+
+    {"prefill", 'p', "N,...", &Options::prefill_lengths, 0, kMaxTokens, nullptr, "Measurement",
+     "measure the prefill of N tokens; 0 measures none", kBench},
+    {"decode", 'n', "N,...", &Options::decode_lengths, 0, kMaxTokens, nullptr, "Measurement",
+     "measure the decoding of N tokens; 0 measures none", kBench},
+    {"depth", 'd', "N,...", &Options::depths, 0, kMaxTokens, nullptr, "Measurement",
+     "tokens that are in the context before each measurement", kBench},
+    {"repetitions", 'r', "N", &Options::repetitions, 1, 10000, nullptr, "Measurement",
+     "runs of each measurement, after one that does not count", kBench},
+
+    {"threads", 0, "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
+     "threads to compute with", kRun | kLogits | kPerplexity},
+    {"threads", 't', "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
+     "threads to compute with", kBench},
+    {"kv-type", 0, "f16|f32", &Options::kv_type, 0, 0, nullptr, "Computation", "how K and V are stored",
+     kRun | kPerplexity | kBench},
+    {"kv-type", 0, "f16|f32", &Options::logits_kv_type, 0, 0, nullptr, "Computation",
+     "how K and V are stored", kLogits},
+    {"exact", 0, nullptr, &Options::exact, 0, 0, nullptr, "Computation",
+     "keep activations in float32 instead of int8: slower, and closer to the reference", kEngine},
+    {"prefill-chunk", 0, "N", &Options::prefill_chunk, 1, 65536, nullptr, "Computation",
+     "prompt tokens in one step at the most; the results do not depend on it", kEngine},
+    {"cpu-level", 0, "LEVEL", &Options::cpu_level, 0, 0, "the best that this processor runs", "Computation",
+     "kernels to use, e.g. portable, avx2, avx512-vnni, neon", kEngine},
+
+    {"markdown", 0, nullptr, &Options::markdown, 0, 0, nullptr, "General",
+     "the reference of all commands, as docs/cli.md has it", kHelp},
+    {"color", 0, "auto|always|never", &Options::color, 0, 0, nullptr, "General",
+     "color on standard error; auto is on a terminal where NO_COLOR is not set", kEngine},
+    {"help", 'h', nullptr, &Options::help, 0, 0, nullptr, "General", "print this help", kEvery},
+};
+
+constexpr CommandInfo commands[] = {
+    {kRun, "run", "MODEL [PROMPT]", "generate text",
+     "Streams the model's answer to PROMPT. Without PROMPT, it is read from standard input (without one "
+     "newline "
+     "at its end). A model with a chat template gets the prompt as the user's message; other models, and "
+     "--raw, "
+     "continue it. Ctrl-C ends the answer (exit status 130), a second one the program. `agave MODEL "
+     "[PROMPT]` is "
+     "short for this command. Statistics go to standard error.",
+     1, 2},
+    {kInspect, "inspect", "FILE", "show what a model file holds",
+     "Prints metadata, architecture, weight formats and the memory that running the model takes. Works for "
+     "every model file, also for architectures that this build does not run.",
+     1, 1},
+    {kTokenize, "tokenize", "MODEL", "text to token ids and back",
+     "Reads text from standard input and prints its token ids on one line, with the tokens that the model "
+     "wants "
+     "at the beginning and end of a text.",
+     1, 1},
+    {kLogits, "logits", "MODEL", "logits or greedy continuation of given tokens",
+     "Writes the logits as float32 [N, n_vocab] to a NumPy file, or prints the greedy continuation, which "
+     "does "
+     "not stop at tokens that end a text.",
+     1, 1},
+    {kPerplexity, "perplexity", "MODEL", "how well a model predicts a text",
+     "As llama.cpp's llama-perplexity defines it: the text is tokenized once and cut into whole chunks; BOS "
+     "takes the place of each chunk's first token when the model wants BOS; the tokens of each chunk's "
+     "second "
+     "half are scored. The text must have two chunks at least.",
+     1, 1},
+    {kBench, "bench", "MODEL", "measure speed",
+     "Measures prefill and decode in tokens per second (median and spread), and beside them bytes and "
+     "operations per second and their share of what this machine reaches at most, measured just before.",
+     1, 1},
+    {kHelp, "help", "[COMMAND]", "explain a command",
+     "Prints the help of a command, or the list of commands.", 0, 1},
+};
+
+}  // namespace
+
+std::span<const OptionInfo> option_table() {
+    return options;
+}
+std::span<const CommandInfo> command_table() {
+    return commands;
+}
+
+}  // namespace agave::cli

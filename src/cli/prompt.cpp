@@ -1,0 +1,122 @@
+#include "cli/prompt.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "chat/chat_template.h"
+#include "cli/output.h"
+
+namespace agave::cli {
+
+namespace {
+
+std::string render(std::string_view source, const std::string& words, const Options& options,
+                   const Tokenizer& tokenizer) {
+    const auto token_text = [&](int32_t id) {
+        return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
+    };
+    std::vector<chat::Message> messages;
+    const auto say = [&](const char* role, const std::string& content) {
+        messages.emplace_back();
+        messages.back().role = role;
+        messages.back().content = content;
+    };
+    if (!options.system.empty()) say("system", options.system);
+    say("user", words);
+    chat::RenderOptions render_options;
+    render_options.bos_token = token_text(tokenizer.bos());
+    render_options.eos_token = token_text(tokenizer.eos());
+    try {
+        return chat::Template(std::string(source)).render(messages, render_options);
+    } catch (const Error& error) {
+        fail(error.kind(), "%s (--raw runs the model without its chat template)", error.what());
+    }
+}
+
+/// Every token whose text holds `text`: a breaker counts wherever the tokenizer has put it.
+void add_breaker(const std::string& text, const Tokenizer& tokenizer,
+                 std::vector<std::vector<int32_t>>& breakers) {
+    for (int32_t id = 0; id < tokenizer.n_vocab(); id++)
+        if (tokenizer.token_bytes(id).find(text) != std::string::npos) breakers.push_back({id});
+    const std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = false});
+    if (ids.size() > 1) breakers.push_back(ids);
+}
+
+LogitBias parse_logit_bias(const std::string& text, const Tokenizer& tokenizer) {
+    const size_t equals = text.find('=');
+    const std::optional<int64_t> id = parse_integer(std::string_view(text).substr(0, equals));
+    std::optional<double> bias;
+    if (equals != std::string::npos) bias = parse_number(text.substr(equals + 1), true);
+    if (!id || !bias || *bias > 1e30)
+        fail(ErrorKind::usage, "--logit-bias: '%s' is not of the form ID=X, e.g. 42=-1.5 or 42=-inf",
+             printable(text).c_str());
+    if (*id < 0 || *id >= tokenizer.n_vocab())
+        fail(ErrorKind::usage, "--logit-bias: token %lld is outside the vocabulary of %d",
+             static_cast<long long>(*id), tokenizer.n_vocab());
+    return {static_cast<int32_t>(*id), static_cast<float>(*bias)};
+}
+
+}  // namespace
+
+std::string read_prompt(const CommandLine& line) {
+    if (line.arguments.size() > 1) return line.arguments[1];
+    if (::isatty(STDIN_FILENO))
+        fail(ErrorKind::usage,
+             "there is no prompt: write it in quotes behind the model, or send it through a pipe");
+    std::string words = read_standard_input();
+    if (words.ends_with('\n')) words.pop_back();
+    if (words.empty()) fail(ErrorKind::usage, "the prompt on standard input is empty");
+    return words;
+}
+
+Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
+                   const Tokenizer& tokenizer) {
+    const std::string_view source = file.metadata().text_or("tokenizer.chat_template", "");
+    Prompt prompt;
+    prompt.from_template = !options.raw && !source.empty();
+    if (!options.system.empty() && !prompt.from_template)
+        fail(ErrorKind::usage,
+             options.raw ? "--system and --raw exclude each other: a system message needs the chat template"
+                         : "--system: '%s' has no chat template that could hold a system message",
+             file.path().c_str());
+    prompt.text = prompt.from_template ? render(source, words, options, tokenizer) : words;
+    prompt.tokens = tokenizer.encode(prompt.text, {.add_special = false, .parse_special = true});
+    const int32_t bos = tokenizer.bos();
+    const bool has_bos = !prompt.tokens.empty() && prompt.tokens[0] == bos;
+    if (tokenizer.adds_bos() && bos >= 0 && !has_bos) prompt.tokens.insert(prompt.tokens.begin(), bos);
+    if (prompt.tokens.empty()) fail(ErrorKind::usage, "the prompt is empty");
+    return prompt;
+}
+
+SamplingParameters sampling_parameters(const Options& options, const Tokenizer& tokenizer) {
+    SamplingParameters p;
+    p.temperature = static_cast<float>(options.temperature);
+    p.top_k = static_cast<int32_t>(options.top_k);
+    p.top_p = static_cast<float>(options.top_p);
+    p.min_p = static_cast<float>(options.min_p);
+    p.typical_p = static_cast<float>(options.typical);
+    p.repeat_penalty = static_cast<float>(options.repeat_penalty);
+    p.presence_penalty = static_cast<float>(options.presence_penalty);
+    p.frequency_penalty = static_cast<float>(options.frequency_penalty);
+    p.penalty_last_n = static_cast<int32_t>(options.penalty_last_n);
+    p.dry_multiplier = static_cast<float>(options.dry_multiplier);
+    p.dry_base = static_cast<float>(options.dry_base);
+    p.dry_allowed_length = static_cast<int32_t>(options.dry_allowed_length);
+    p.dry_penalty_last_n = static_cast<int32_t>(options.dry_penalty_last_n);
+    p.samplers = options.samplers;
+    p.seed = options.seed;
+    for (const std::string& bias : options.logit_biases)
+        p.logit_bias.push_back(parse_logit_bias(bias, tokenizer));
+    if (p.dry_multiplier > 0) {
+        const std::vector<std::string> defaults{"\n", ":", "\"", "*"};
+        for (const std::string& text :
+             options.dry_sequence_breakers.empty() ? defaults : options.dry_sequence_breakers) {
+            if (text.empty()) fail(ErrorKind::usage, "--dry-sequence-breaker: the text is empty");
+            add_breaker(text, tokenizer, p.dry_sequence_breakers);
+        }
+    }
+    validate(p, tokenizer.n_vocab());
+    return p;
+}
+
+}  // namespace agave::cli

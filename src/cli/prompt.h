@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "formats/model_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace agave::cli {
+
+/// A prompt as the model gets it.
+struct Prompt {
+    std::string text;  ///< after the chat template, when `from_template`
+    bool from_template = false;
+    std::vector<int32_t> tokens;
+};
+
+/// The user's words: the argument, or standard input without one newline at its end. Throws Error(usage) when
+/// there is neither.
+std::string read_prompt(const CommandLine& line);
+
+/// Puts the words through the model's chat template (unless --raw, or when it has none) and tokenizes them.
+/// BOS is added when the model wants it and the template has not written it. Throws Error(usage) for an empty
+/// prompt, for
+/// --system without a template, and for what the template refuses.
+Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
+                   const Tokenizer& tokenizer);
+
+/// What the sampling options say. Throws Error(usage) that names the option.
+SamplingParameters sampling_parameters(const Options& options, const Tokenizer& tokenizer);
+
+}  // namespace agave::cli
