@@ -1,5 +1,7 @@
 #include "base/thread_team.h"
 
+#include "base/system.h"
+
 namespace agave {
 
 namespace {
@@ -12,9 +14,14 @@ void pause_cpu() {
 #endif
 }
 
-/// Returns once `word` differs from `seen`: spins for some tens of microseconds, then sleeps in the kernel.
-void wait_for_change(const std::atomic<uint32_t>& word, uint32_t seen) {
-    for (int spin = 0; spin < 4000; spin++) {
+/// Some tens of microseconds: longer than the threads of a team normally differ in a step.
+constexpr int kSpins = 4000;
+/// With more threads than processors, spinning takes the time of the one that is waited for.
+constexpr int kCrowdedSpins = 20;
+
+/// Returns once `word` differs from `seen`: spins for a while, then sleeps in the kernel.
+void wait_for_change(const std::atomic<uint32_t>& word, uint32_t seen, int spins) {
+    for (int spin = 0; spin < spins; spin++) {
         if (word.load(std::memory_order_acquire) != seen) return;
         pause_cpu();
     }
@@ -23,7 +30,9 @@ void wait_for_change(const std::atomic<uint32_t>& word, uint32_t seen) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int n_threads) : n_threads_(n_threads < 1 ? 1 : n_threads) {
+ThreadTeam::ThreadTeam(int n_threads)
+    : n_threads_(n_threads < 1 ? 1 : n_threads),
+      spins_(n_threads <= available_processors() ? kSpins : kCrowdedSpins) {
     threads_.reserve(static_cast<size_t>(n_threads_ - 1));
     for (int thread = 1; thread < n_threads_; thread++)
         threads_.emplace_back([this, thread] { work(thread); });
@@ -48,7 +57,7 @@ void ThreadTeam::run_erased(Function function, void* context) {
 
 void ThreadTeam::work(int thread) {
     for (uint32_t seen = 0;;) {
-        wait_for_change(generation_, seen);
+        wait_for_change(generation_, seen, spins_);
         seen++;
         if (stop_.load(std::memory_order_relaxed)) return;
         function_(context_, thread);
@@ -64,7 +73,7 @@ void ThreadTeam::barrier() {
         phase_.fetch_add(1, std::memory_order_release);
         phase_.notify_all();
     } else {
-        wait_for_change(phase_, phase);
+        wait_for_change(phase_, phase, spins_);
     }
 }
 

@@ -38,6 +38,7 @@ class ThreadTeam {
     void work(int thread);
 
     const int n_threads_;
+    const int spins_;  ///< looks at a changing word before a thread goes to sleep
     std::vector<std::thread> threads_;
     Function function_ = nullptr;
     void* context_ = nullptr;

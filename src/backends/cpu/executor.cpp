@@ -73,6 +73,8 @@ class CpuExecutor final : public Executor {
     Range my_rows(const Run& run, Value value, int thread) const {
         return thread_range(rows_of(run, value), 1, thread, team_.n_threads());
     }
+    template <typename Work>
+    void for_each_piece(const Step& step, int64_t n_columns, int64_t piece, Work&& work);
     void matmul(const Run& run, const Tensor& weight, Value x, Activation activation, Range columns,
                 float* out, int64_t out_stride, bool accumulate, int thread) const;
 
@@ -102,6 +104,7 @@ class CpuExecutor final : public Executor {
     std::vector<StepTime> times_;
 };
 
+constexpr int kPiecesPerThread = 4;
 /// Columns of a gated product that are computed at a time, so that the gate's half stays in cache.
 constexpr int64_t kGateColumns = 64;
 
@@ -285,15 +288,33 @@ void CpuExecutor::matmul(const Run& run, const Tensor& weight, Value x, Activati
                      scratch_[static_cast<size_t>(thread)]});
 }
 
+/// Hands out a matrix's output columns piece by piece to whichever thread is free, so that a thread that was
+/// held up does not hold up the others. `work` gets a range of columns, a multiple of kPanelRows but for the
+/// last.
+template <typename Work>
+void CpuExecutor::for_each_piece(const Step& step, int64_t n_columns, int64_t piece, Work&& work) {
+    std::atomic<int64_t>& next = next_item_[static_cast<size_t>(&step - steps_.data())];
+    for (int64_t begin; (begin = next.fetch_add(1, std::memory_order_relaxed) * piece) < n_columns;)
+        work(Range{begin, std::min(begin + piece, n_columns)});
+}
+
+/// Small enough for several pieces a thread, large enough that taking one costs nothing beside it.
+static int64_t piece_columns(int64_t n_columns, int n_threads) {
+    const int64_t even = n_columns / (int64_t{n_threads} * kPiecesPerThread) / kPanelRows * kPanelRows;
+    return std::clamp<int64_t>(even, kPanelRows * 2, kPanelRows * 256);
+}
+
 void CpuExecutor::execute(const Run& run, const op::Linear& node, const Step& step, int thread) {
     const Matrix out = at(run, node.out);
-    const Range columns = thread_range(node.weight->n_rows(), kPanelRows, thread, team_.n_threads());
-    matmul(run, *node.weight, node.x, step.activation, columns, out.data, out.stride, node.accumulate,
-           thread);
-    if (!node.bias) return;
-    for (int64_t r = 0; r < rows_of(run, node.out); r++)
-        kernels_.add(floats(node.bias) + columns.begin, columns.end - columns.begin,
-                     out.row(r) + columns.begin);
+    const int64_t n_columns = node.weight->n_rows();
+    for_each_piece(step, n_columns, piece_columns(n_columns, team_.n_threads()), [&](Range columns) {
+        matmul(run, *node.weight, node.x, step.activation, columns, out.data, out.stride, node.accumulate,
+               thread);
+        if (!node.bias) return;
+        for (int64_t r = 0; r < rows_of(run, node.out); r++)
+            kernels_.add(floats(node.bias) + columns.begin, columns.end - columns.begin,
+                         out.row(r) + columns.begin);
+    });
 }
 
 void CpuExecutor::execute(const Run& run, const op::Gate& node, const Step&, int thread) {
@@ -310,19 +331,18 @@ void CpuExecutor::execute(const Run& run, const op::GatedLinear& node, const Ste
     const Activation up_activation =
         options_.exact ? Activation::float32 : kernels_.activation_for(node.up->format);
     const auto kernel = node.kind == GateKind::silu ? kernels_.silu_gate : kernels_.gelu_gate;
-    const Range mine = thread_range(node.gate->n_rows(), kPanelRows, thread, team_.n_threads());
     // The scratch holds kGateColumns columns of max_rows rows: more columns when there are fewer rows.
-    const int64_t at_once =
-        std::max<int64_t>(1, options_.max_rows / std::max<int64_t>(1, n_rows)) * kGateColumns;
+    const int64_t n_columns = node.gate->n_rows();
+    const int64_t most = options_.max_rows / std::max<int64_t>(1, n_rows) * kGateColumns;
+    const int64_t piece = std::min(most, piece_columns(n_columns, team_.n_threads()));
     float* gate = gate_scratch_[static_cast<size_t>(thread)];
-    for (int64_t begin = mine.begin; begin < mine.end; begin += at_once) {
-        const Range columns{begin, std::min(begin + at_once, mine.end)};
+    for_each_piece(step, n_columns, piece, [&](Range columns) {
         const int64_t width = columns.end - columns.begin;
         matmul(run, *node.gate, node.x, step.activation, columns, gate - columns.begin, width, false, thread);
         matmul(run, *node.up, node.x, up_activation, columns, out.data, out.stride, false, thread);
         for (int64_t r = 0; r < n_rows; r++)
             kernel(gate + r * width, out.row(r) + columns.begin, width, out.row(r) + columns.begin);
-    }
+    });
 }
 
 void CpuExecutor::execute(const Run& run, const op::Rope& node, const Step&, int thread) {
