@@ -16,7 +16,10 @@ constexpr float kOut = -std::numeric_limits<float>::infinity();
 }  // namespace
 
 Candidates::Candidates(int32_t n_vocab) {
+    // Costs address space only, until a list of that length is made.
     list_.reserve(static_cast<size_t>(n_vocab));
+    bucket_.reserve(static_cast<size_t>(n_vocab));
+    weights_.reserve(static_cast<size_t>(n_vocab));
 }
 
 float Candidates::reset(std::span<const float> logits) {
@@ -107,39 +110,50 @@ double Candidates::weigh() {
     return total;
 }
 
-/// Keeps the shortest head of the list, in the order of the keys, whose weights sum to at least `mass`, and
-/// at least one candidate. Sorts no more of the list than it must.
+/// Fills bucket_ with the candidates among which the sum of the weights, in the order of the keys, reaches
+/// `mass`, and returns the sum of those before them. A large list is first divided by its keys, so that only
+/// a small part of it needs sorting.
+double Candidates::fill_bucket(double mass) {
+    bucket_ = list_;
+    if (list_.size() < 512) return 0.0;
+    constexpr size_t kBuckets = 2048;
+    constexpr float kBucketsPerUnit = 64.0f;
+    float best = kOut;
+    for (const Candidate& c : list_) best = std::max(best, c.key);
+    const auto bucket_of = [best](const Candidate& c) {
+        return static_cast<size_t>(
+            std::min((best - c.key) * kBucketsPerUnit, static_cast<float>(kBuckets - 1)));
+    };
+    double masses[kBuckets] = {};
+    for (const Candidate& c : list_) masses[bucket_of(c)] += static_cast<double>(c.weight);
+    double before = 0.0;
+    size_t b = 0;
+    while (b + 1 < kBuckets && before + masses[b] < mass) before += masses[b++];
+    std::erase_if(bucket_, [&](const Candidate& c) { return bucket_of(c) != b; });
+    return before;
+}
+
+/// Keeps the fewest candidates, in the order of their keys, whose weights sum to at least `mass`, and at
+/// least one. The list stays in the order that it had.
 void Candidates::keep_head(double mass) {
-    double sum = 0.0;
-    size_t step = 64;
-    size_t sorted = 0;
-    while (sorted < list_.size()) {
-        const size_t end = std::min(sorted + step, list_.size());
-        const auto first = list_.begin() + static_cast<ptrdiff_t>(sorted);
-        const auto last = list_.begin() + static_cast<ptrdiff_t>(end);
-        if (last != list_.end()) std::nth_element(first, last, list_.end(), Before());
-        std::sort(first, last, Before());
-        for (; sorted < end; ++sorted) {
-            sum += static_cast<double>(list_[sorted].weight);
-            if (sum < mass) continue;
-            list_.resize(sorted + 1);
-            return;
-        }
-        step *= 8;
-    }
+    double sum = fill_bucket(mass);
+    if (bucket_.empty()) return;
+    std::sort(bucket_.begin(), bucket_.end(), Before());
+    size_t last = 0;
+    sum += static_cast<double>(bucket_[0].weight);
+    while (sum < mass && last + 1 < bucket_.size()) sum += static_cast<double>(bucket_[++last].weight);
+    std::erase_if(list_, [&](const Candidate& c) { return Before()(bucket_[last], c); });
 }
 
 void Candidates::top_k(int32_t k) {
-    if (k == 0) return;
+    constexpr size_t kMostInHeap = 1024;
     const size_t n = static_cast<size_t>(k);
-    if (!listed_) {
-        if (n < logits_.size()) list_best(n);
-        return;
-    }
+    if (n == 0 || (!listed_ && n >= logits_.size())) return;
+    if (!listed_ && n <= kMostInHeap) return list_best(n);
+    list_all();
     if (n >= list_.size()) return;
     for (Candidate& c : list_) c.key = c.logit;
-    const auto last = list_.begin() + k;
-    std::nth_element(list_.begin(), last, list_.end(), Before());
+    std::nth_element(list_.begin(), list_.begin() + k, list_.end(), Before());
     list_.resize(n);
     std::sort(list_.begin(), list_.end(), Before());
 }
@@ -163,11 +177,17 @@ void Candidates::typical(float p) {
 
 void Candidates::top_p(float p) {
     if (p >= 1.0f) return;
-    list_all();
-    const double total = weigh();
-    // Candidates below an equal share of what lies outside the nucleus sum to less than that: none is in it.
-    const double share = (1.0 - static_cast<double>(p)) * total / static_cast<double>(list_.size());
-    std::erase_if(list_, [&](const Candidate& c) { return static_cast<double>(c.weight) < share; });
+    double total = 0.0;
+    if (listed_) {
+        total = weigh();
+    } else {
+        // Tokens below an equal share of what lies outside the nucleus sum to less than that: none is in it.
+        scan();
+        total = softmax_total(logits_, scan_.max);
+        const double share = (1.0 - static_cast<double>(p)) * total / static_cast<double>(logits_.size());
+        list_from(static_cast<double>(scan_.max) + std::log(share));
+        weigh();
+    }
     for (Candidate& c : list_) c.key = c.logit;
     keep_head(static_cast<double>(p) * total);
 }

@@ -50,9 +50,9 @@ class Candidates {
         int32_t token;
         float logit;
         float weight;  ///< exp(logit - largest logit), see weigh()
-        float key;     ///< what the list is ordered by, the largest first
+        float key;     ///< what a sampler orders the candidates by, the largest first
     };
-    /// The order of the list: total, so that no library's sort can change what is drawn.
+    /// The order by keys: total, so that no library's sort can change what is drawn.
     struct Before {
         bool operator()(const Candidate& a, const Candidate& b) const {
             return a.key != b.key ? a.key > b.key : a.token < b.token;
@@ -66,6 +66,7 @@ class Candidates {
     void list_from(double least);
     float list_max() const;
     double weigh();
+    double fill_bucket(double mass);
     void keep_head(double mass);
 
     std::span<const float> logits_;  ///< of all tokens, while not listed_
@@ -75,6 +76,7 @@ class Candidates {
     bool scanned_ = false;           ///< block_max_ and scan_ are those of logits_
     bool listed_ = false;            ///< list_ holds the candidates
     std::vector<Candidate> list_;
+    std::vector<Candidate> bucket_;  ///< see keep_head()
     std::vector<float> weights_;
 };
 

@@ -177,21 +177,22 @@ TEST(Candidates, KeepTheDefinedSetOfALargeVocabulary) {
     }
 }
 
-/// The last token of the cumulative distribution is the worst that the definition keeps: nothing is missing.
+/// The last token of the cumulative distribution is the last that the definition keeps (by logit after top_k,
+/// by id after the others): nothing is missing.
 TEST(Candidates, KeepNoFewerThanTheDefinedSet) {
     const double u = 1.0 - 0x1p-53;
     for (size_t n : {301u, 513u, 5000u, 20001u}) {
         auto logits = random_logits(n, 1.0f, static_cast<uint32_t>(n));
         for (size_t i = 0; i < n; i += 3) logits[i] = std::round(logits[i] * 4.0f) / 4.0f;
         SamplingParameters p = plain("");
-        p.top_k = 300, p.top_p = 0.7f, p.min_p = 0.02f;
-        for (const char* chain : {"top_k", "top_p", "min_p"}) {
+        p.top_k = 300, p.top_p = 0.7f, p.min_p = 0.02f, p.typical_p = 0.7f;
+        for (const char* chain : {"top_k", "top_p", "min_p", "typical"}) {
             p.samplers = chain;
             const auto expected = distribution(p, {}, logits);
             size_t last = n;
             for (size_t t = 0; t < n; ++t) {
                 if (expected[t] == 0) continue;
-                const bool after = last == n || p.samplers == "min_p" || logits[t] <= logits[last];
+                const bool after = last == n || p.samplers != "top_k" || logits[t] <= logits[last];
                 if (after) last = t;
             }
             Candidates candidates(static_cast<int32_t>(n));
@@ -199,6 +200,7 @@ TEST(Candidates, KeepNoFewerThanTheDefinedSet) {
             if (p.samplers == "top_k") candidates.top_k(p.top_k);
             if (p.samplers == "top_p") candidates.top_p(p.top_p);
             if (p.samplers == "min_p") candidates.min_p(p.min_p);
+            if (p.samplers == "typical") candidates.typical(p.typical_p);
             EXPECT_EQ(candidates.draw(u), static_cast<int32_t>(last)) << chain << " of " << n;
         }
     }
