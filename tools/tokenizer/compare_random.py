@@ -123,4 +123,5 @@ def main():
     sys.exit(1 if {"ids": compare_ids, "pieces": compare_pieces, "nfc": compare_nfc}[args.mode](args) else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
