@@ -144,6 +144,7 @@ class Normalization {
 
 struct Mark {
     uint32_t code_point;
+    uint32_t position;  ///< among the marks of its starter: marks of one class keep their order
     uint8_t combining_class;
 };
 
@@ -183,7 +184,7 @@ class Composer {
     void add_decomposed(uint32_t code_point) {
         const uint8_t combining_class = tables_.combining_class(code_point);
         if (combining_class != 0) {
-            marks_.push_back({code_point, combining_class});
+            marks_.push_back({code_point, static_cast<uint32_t>(marks_.size()), combining_class});
             return;
         }
         // A starter may compose with the starter before it when nothing is left in between.
@@ -201,8 +202,9 @@ class Composer {
 
     /// Sorts the pending marks and composes the starter with those that nothing blocks.
     void compose_marks() {
-        std::stable_sort(marks_.begin(), marks_.end(),
-                         [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
+        std::sort(marks_.begin(), marks_.end(), [](const Mark& a, const Mark& b) {
+            return std::pair{a.combining_class, a.position} < std::pair{b.combining_class, b.position};
+        });
         if (!has_starter_) return;
         size_t kept = 0;
         for (const Mark& mark : marks_) {
