@@ -96,8 +96,7 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             step.division = Division::columns;
             step.activation = exact ? Activation::float32 : activation_for(matrix->format);
             accesses.push_back(scheduler.read_activations(x, step.activation));
-        } else if (std::holds_alternative<op::Attention>(operation) ||
-                   std::holds_alternative<op::SelectOutputs>(operation)) {
+        } else if (std::holds_alternative<op::Attention>(operation)) {
             step.division = Division::mixed;
         }
         if (const auto* gated = std::get_if<op::GatedLinear>(&operation); gated && !exact) {

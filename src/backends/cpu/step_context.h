@@ -1,0 +1,87 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+
+#include "backends/backend.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/schedule.h"
+#include "backends/cpu/workspace.h"
+#include "base/thread_team.h"
+
+namespace agave::cpu {
+
+/// A value's rows in an arena.
+struct Matrix {
+    float* data;
+    int64_t stride;  ///< floats
+    float* row(int64_t r) const { return data + r * stride; }
+};
+
+/// What the threads share while one batch runs.
+struct Run {
+    const Graph& graph;
+    const MemoryPlan& plan;
+    const Kernels& kernels;
+    Workspace& workspace;
+    ThreadTeam& team;
+    const Batch& batch;
+    const KvCache& cache;
+    float* logits;
+    int max_rows;  ///< what the arenas are laid out for
+    int max_outputs;
+    bool exact;
+
+    int64_t n_rows() const { return static_cast<int64_t>(batch.tokens.size()); }
+    int64_t n_outputs() const { return static_cast<int64_t>(batch.output_rows.size()); }
+    int64_t rows_of(Value value) const {
+        return graph.values[static_cast<size_t>(value.id)].rows == Rows::tokens ? n_rows() : n_outputs();
+    }
+    Matrix at(Value value) const;
+    /// The rows of `value` as a matrix product reads them.
+    const std::byte* activations(Value value, Activation activation) const;
+    /// The activation that a matrix of this format reads.
+    Activation activation_for(Format format) const {
+        return exact ? Activation::float32 : kernels.activation_for(format);
+    }
+};
+
+/// One thread's view of one step.
+struct StepContext {
+    const Run& run;
+    const Step& step;
+    std::atomic<int64_t>& next_item;  ///< the step's next piece of work that no thread has taken, from 0
+    int thread;
+
+    /// The rows of `value` that this thread works on.
+    Range my_rows(Value value) const {
+        return thread_range(run.rows_of(value), 1, thread, run.team.n_threads());
+    }
+    std::byte* scratch() const { return run.workspace.scratch[static_cast<size_t>(thread)]; }
+};
+
+/// The float32 entries of a norm's weight, a bias or the like; nullptr for nullptr.
+inline const float* floats(const Tensor* tensor) {
+    return tensor ? reinterpret_cast<const float*>(tensor->data) : nullptr;
+}
+
+/// Every operation: this thread's share of it.
+void quantize(const StepContext& context);
+void execute(const StepContext& context, const op::Embed& node);
+void execute(const StepContext& context, const op::RmsNorm& node);
+void execute(const StepContext& context, const op::Linear& node);
+void execute(const StepContext& context, const op::Gate& node);
+void execute(const StepContext& context, const op::GatedLinear& node);
+void execute(const StepContext& context, const op::Rope& node);
+void execute(const StepContext& context, const op::Attention& node);
+void execute(const StepContext& context, const op::Add& node);
+void execute(const StepContext& context, const op::SelectOutputs& node);
+void execute(const StepContext& context, const op::Softcap& node);
+
+/// The angles of every row of this thread, before the first step: Rope is divided by rows as well.
+void rope_angles(const Run& run, int thread);
+
+/// Floats of workspace.attention_partials that an attention of this run needs.
+size_t attention_partials(const Run& run, const op::Attention& node);
+
+}  // namespace agave::cpu

@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include "backends/cpu/step_context.h"
+
+namespace agave::cpu {
+
+namespace {
+
+constexpr int kPiecesPerThread = 4;
+
+/// Hands out a matrix's output columns piece by piece to whichever thread is free, so that a thread that was
+/// held up does not hold up the others. `work` gets a range of columns, a multiple of kPanelRows but for the
+/// last.
+template <typename Work>
+void for_each_piece(const StepContext& context, int64_t n_columns, int64_t piece, Work&& work) {
+    for (int64_t begin;
+         (begin = context.next_item.fetch_add(1, std::memory_order_relaxed) * piece) < n_columns;)
+        work(Range{begin, std::min(begin + piece, n_columns)});
+}
+
+/// Small enough for several pieces a thread, large enough that taking one costs nothing beside it.
+int64_t piece_columns(int64_t n_columns, int n_threads) {
+    const int64_t even = n_columns / (int64_t{n_threads} * kPiecesPerThread) / kPanelRows * kPanelRows;
+    return std::clamp<int64_t>(even, kPanelRows * 2, kPanelRows * 256);
+}
+
+void matmul(const StepContext& context, const Tensor& weight, Value x, Activation activation, Range columns,
+            float* out, int64_t out_stride, bool accumulate) {
+    context.run.kernels.matmul(
+        {.weights = {weight.data, weight.format, weight.row_elements(), weight.row_bytes()},
+         .row_begin = columns.begin,
+         .row_end = columns.end,
+         .activation = activation,
+         .activations = context.run.activations(x, activation),
+         .n_rows = static_cast<int>(context.run.rows_of(x)),
+         .out = out,
+         .out_stride = out_stride,
+         .accumulate = accumulate,
+         .scratch = context.scratch()});
+}
+
+}  // namespace
+
+const std::byte* Run::activations(Value value, Activation activation) const {
+    if (activation == Activation::float32) return reinterpret_cast<const std::byte*>(at(value).data);
+    return workspace.quantized[static_cast<size_t>(activation)];
+}
+
+void quantize(const StepContext& context) {
+    const Value value = context.step.quantized;
+    const Activation activation = context.step.activation;
+    const Matrix x = context.run.at(value);
+    const int64_t k = context.run.graph.width(value);
+    const size_t row_bytes = activation_row_bytes(activation, k);
+    std::byte* out = context.run.workspace.quantized[static_cast<size_t>(activation)];
+    const Range rows = context.my_rows(value);
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        context.run.kernels.quantize_row(activation, x.row(r), k, out + static_cast<size_t>(r) * row_bytes);
+}
+
+void execute(const StepContext& context, const op::Linear& node) {
+    const Matrix out = context.run.at(node.out);
+    const int64_t n_columns = node.weight->n_rows(), n_rows = context.run.rows_of(node.out);
+    for_each_piece(context, n_columns, piece_columns(n_columns, context.run.team.n_threads()),
+                   [&](Range columns) {
+                       matmul(context, *node.weight, node.x, context.step.activation, columns, out.data,
+                              out.stride, node.accumulate);
+                       if (!node.bias) return;
+                       for (int64_t r = 0; r < n_rows; r++)
+                           context.run.kernels.add(floats(node.bias) + columns.begin,
+                                                   columns.end - columns.begin, out.row(r) + columns.begin);
+                   });
+}
+
+void execute(const StepContext& context, const op::GatedLinear& node) {
+    const Run& run = context.run;
+    const Matrix out = run.at(node.out);
+    const int64_t n_rows = run.rows_of(node.out), n_columns = node.gate->n_rows();
+    const Activation up_activation = run.activation_for(node.up->format);
+    const auto kernel = node.kind == GateKind::silu ? run.kernels.silu_gate : run.kernels.gelu_gate;
+    // The scratch holds kGateColumns columns of max_rows rows: more columns when there are fewer rows.
+    const int64_t most = run.max_rows / std::max<int64_t>(1, n_rows) * kGateColumns;
+    const int64_t piece = std::min(most, piece_columns(n_columns, run.team.n_threads()));
+    float* gate = run.workspace.gate_scratch[static_cast<size_t>(context.thread)];
+    for_each_piece(context, n_columns, piece, [&](Range columns) {
+        const int64_t width = columns.end - columns.begin;
+        matmul(context, *node.gate, node.x, context.step.activation, columns, gate - columns.begin, width,
+               false);
+        matmul(context, *node.up, node.x, up_activation, columns, out.data, out.stride, false);
+        for (int64_t r = 0; r < n_rows; r++)
+            kernel(gate + r * width, out.row(r) + columns.begin, width, out.row(r) + columns.begin);
+    });
+}
+
+}  // namespace agave::cpu
