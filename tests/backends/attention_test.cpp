@@ -168,6 +168,7 @@ const std::vector<Case>& cases() {
         {64, 1, 24, 40, 70, 0, 0, true},
         {7, 7, 8, 100, 290, 1},
         {16, 2, 128, 192, 400, 256, 50.0f},
+        {64, 64, 8, 8, 600},
     };
     return all;
 }
@@ -208,9 +209,9 @@ TEST_P(AttentionLevels, ARowHasTheSameBitsHoweverItIsReached) {
                                out.size() * sizeof(float)) == 0;
         };
         ASSERT_TRUE(same(sequence.run(0, n, true), 0)) << "items in another order";
-        for (int row = 0; row < n; row += row < 70 || row > n - 3 ? 1 : 7)
+        for (int row = 0; row < n; row += row < 70 || row > n - 3 ? 1 : 23)
             ASSERT_TRUE(same(sequence.run(row, 1, true), row)) << "row " << row << " alone";
-        for (const int chunk : {2, 5, 7, 64, 129}) {
+        for (const int chunk : {2, 7, 64, 129}) {
             for (int first = 0; first < n; first += chunk) {
                 const int rows = std::min(chunk, n - first);
                 ASSERT_TRUE(same(sequence.run(first, rows), first)) << rows << " rows from " << first;

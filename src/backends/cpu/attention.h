@@ -150,71 +150,65 @@ void weigh_scores(float* scores, int begin, int end, float softcap, float* parti
     partial_end[kWeightSum] = reduce_add(sum);
 }
 
-/// The scores of all units for the page at `first_key`.
+/// The scores of all units for the page at `first_key`; meanwhile what lies at `next` is prefetched.
 template <typename T>
-void score_units(const AttentionTile& tile, const T* keys, int64_t first_key) {
+void score_units(const AttentionTile& tile, const T* keys, const T* next, int64_t first_key) {
     const int place = static_cast<int>(first_key % kSplitTokens);
+    const int head_dim = tile.task.shape.head_dim;
     for (int unit = 0; unit < tile.n_units();) {
         unit += with_block(tile.n_units() - unit, [&]<int Units>(std::integral_constant<int, Units>) {
             const int begin = tile.keys(unit, first_key, kPageTokens).begin;
             const int end = tile.keys(unit + Units - 1, first_key, kPageTokens).end;
             if (begin >= end) return;
-            score_page<Units>(tile.q(unit), tile.task.shape.head_dim, keys, tile.task.shape.head_dim,
+            score_page<Units>(tile.q(unit), head_dim, keys, unit == 0 ? next : keys, head_dim,
                               tile.scores(unit) + place);
         });
     }
 }
 
-/// A piece of V: dimensions of the keys of one page, `stride` elements from key to key.
+/// Adds the weighted values of a piece of the page at `first_key` for all units. A unit never touches a key
+/// that it does not see (0 * infinity is not 0): what only some units of a block see is added unit by unit.
 template <typename T>
-struct ValuePiece {
-    const T* values;
-    int64_t stride;
-    int n_vectors;
-};
-
-/// Adds the weighted values of the page at `first_key` for all units. A unit never touches a key that it does
-/// not see (0 * infinity is not 0): where the ranges of a block differ, its ends are added unit by unit.
-template <typename T>
-void add_piece(const AttentionTile& tile, const ValuePiece<T>& piece, int64_t first_key, float* sums,
+void add_piece(const AttentionTile& tile, ValuePiece<T> piece, int64_t first_key, float* sums,
                int64_t sum_stride) {
     const int place = static_cast<int>(first_key % kSplitTokens);
-    const auto add_one = [&](int unit, int begin, int end) {
-        if (begin < end)
-            add_values<1>(tile.scores(unit) + place, piece.values, piece.stride, piece.n_vectors, begin, end,
-                          sums + unit * sum_stride, sum_stride);
-    };
     for (int unit = 0; unit < tile.n_units();) {
         unit += with_block(tile.n_units() - unit, [&]<int Units>(std::integral_constant<int, Units>) {
-            const int common_begin = tile.keys(unit + Units - 1, first_key, kPageTokens).begin;
-            const int common_end = tile.keys(unit, first_key, kPageTokens).end;
-            if (common_begin >= common_end) {
-                for (int u = unit; u < unit + Units; ++u) {
-                    const AttentionTile::Range range = tile.keys(u, first_key, kPageTokens);
-                    add_one(u, range.begin, range.end);
-                }
-                return;
+            const AttentionTile::Range first = tile.keys(unit, first_key, kPageTokens);
+            const AttentionTile::Range last = tile.keys(unit + Units - 1, first_key, kPageTokens);
+            const int common_begin = last.begin;
+            const int common_end = first.end > common_begin ? first.end : common_begin;
+            const auto add_alone = [&](int u, int begin, int end) {
+                add_values<1>(tile.scores(u) + place, piece, begin, end, sums + u * sum_stride, sum_stride);
+            };
+            for (int u = unit; u < unit + Units && first.begin < common_begin; ++u) {
+                const AttentionTile::Range range = tile.keys(u, first_key, kPageTokens);
+                add_alone(u, range.begin, range.end < common_begin ? range.end : common_begin);
             }
-            for (int u = unit; u < unit + Units; ++u)
-                add_one(u, tile.keys(u, first_key, kPageTokens).begin, common_begin);
-            add_values<Units>(tile.scores(unit) + place, piece.values, piece.stride, piece.n_vectors,
-                              common_begin, common_end, sums + unit * sum_stride, sum_stride);
-            for (int u = unit; u < unit + Units; ++u)
-                add_one(u, common_end, tile.keys(u, first_key, kPageTokens).end);
+            add_values<Units>(tile.scores(unit) + place, piece, common_begin, common_end,
+                              sums + unit * sum_stride, sum_stride);
+            for (int u = unit; u < unit + Units && last.end > common_end; ++u)
+                add_alone(u, common_end, tile.keys(u, first_key, kPageTokens).end);
         });
+        piece.next = piece.values;
     }
 }
 
+/// Adds the weighted values of the page at `first_key`, of which some unit sees the keys [begin, end).
 template <typename T>
-void add_page_values(const AttentionTile& tile, const T* values, int64_t first_key, int begin, int end,
-                     float* sums, int64_t sum_stride) {
+void add_page_values(const AttentionTile& tile, const T* values, const T* next, int64_t first_key, int begin,
+                     int end, float* sums, int64_t sum_stride) {
     const int dim = tile.task.shape.value_head_dim;
     for (int d = 0; d < dim; d += kChunkDims) {
         const int width = dim - d < kChunkDims ? dim - d : kChunkDims;
-        const T* chunk = values + int64_t{d} * kPageTokens;
+        const int64_t place = int64_t{d} * kPageTokens;
+        const T* chunk = values + place;
         const int whole = width / kFloatLanes;
-        if (whole > 0) add_piece(tile, ValuePiece<T>{chunk, width, whole}, first_key, sums + d, sum_stride);
+        if (whole > 0)
+            add_piece(tile, ValuePiece<T>{chunk, next + place, width, whole}, first_key, sums + d,
+                      sum_stride);
         if (width % kFloatLanes == 0) continue;
+        // The dimensions that do not fill a vector are padded with zeros elsewhere.
         float* tail = tile.scratch + tile.places.value_tail;
         for (int key = begin; key < end; ++key) {
             for (int i = 0; i < kFloatLanes; ++i) {
@@ -222,27 +216,32 @@ void add_page_values(const AttentionTile& tile, const T* values, int64_t first_k
                 tail[key * kFloatLanes + i] = from < width ? to_float(chunk[key * width + from]) : 0.0f;
             }
         }
-        add_piece(tile, ValuePiece<float>{tail, kFloatLanes, 1}, first_key, sums + d + whole * kFloatLanes,
-                  sum_stride);
+        add_piece(tile, ValuePiece<float>{tail, tail, kFloatLanes, 1}, first_key,
+                  sums + d + whole * kFloatLanes, sum_stride);
     }
 }
 
-/// The partial results of one split for all units, `stride` floats from unit to unit.
+/// The partial results of one split for all units, `stride` floats from unit to unit. `more` says that the
+/// next split follows.
 template <typename T>
-void run_split(const AttentionTile& tile, int64_t split, float* partials, int64_t stride) {
+void run_split(const AttentionTile& tile, int64_t split, bool more, float* partials, int64_t stride) {
     const AttentionTask& task = tile.task;
     const int64_t first_key = split * kSplitTokens;
     const int last_unit = tile.n_units() - 1;
     const int begin = tile.keys(0, first_key, kSplitTokens).begin;
     const int end = tile.keys(last_unit, first_key, kSplitTokens).end;
-    const auto page_at = [&](int key) {
+    const int first_page_key = begin / kPageTokens * kPageTokens;
+    const auto keys_at = [&](int key) {
         const std::byte* page = page_of(task.kv, first_key + key);
         return reinterpret_cast<const T*>(page) + tile.kv_head * head_elements(task.shape);
     };
+    const auto values_at = [&](int key) { return keys_at(key) + key_elements(task.shape); };
 
-    const int first_page_key = begin / kPageTokens * kPageTokens;
-    for (int key = first_page_key; key < end; key += kPageTokens)
-        score_units(tile, page_at(key), first_key + key);
+    for (int key = first_page_key; key < end; key += kPageTokens) {
+        const int following = key + kPageTokens;
+        score_units(tile, keys_at(key), following < end ? keys_at(following) : values_at(first_page_key),
+                    first_key + key);
+    }
     const int64_t size = tile.plan.partial_size;
     for (int unit = 0; unit <= last_unit; ++unit) {
         float* partial = partials + unit * stride;
@@ -251,10 +250,13 @@ void run_split(const AttentionTile& tile, int64_t split, float* partials, int64_
         for (int64_t i = 0; i < size - kFloatLanes; i += kFloatLanes) store(partial + i, zero());
     }
     for (int key = first_page_key; key < end; key += kPageTokens) {
+        const int following = key + kPageTokens;
+        const T* next = following < end ? values_at(following)
+                        : more          ? keys_at(kSplitTokens)
+                                        : values_at(key);
         const int page_begin = begin > key ? begin - key : 0;
         const int page_end = end - key < kPageTokens ? end - key : kPageTokens;
-        add_page_values(tile, page_at(key) + key_elements(task.shape), first_key + key, page_begin, page_end,
-                        partials, stride);
+        add_page_values(tile, values_at(key), next, first_key + key, page_begin, page_end, partials, stride);
     }
 }
 
@@ -268,7 +270,7 @@ void run_all_splits(const AttentionTile& tile) {
     const int64_t last = (first_position + tile.n_rows - 1) / kSplitTokens;
     for (int unit = 0; unit < tile.n_units(); ++unit) tile.state(unit)[size + kMaximum] = -kInfinity;
     for (int64_t split = first; split <= last; ++split) {
-        run_split<T>(tile, split, tile.partial(0), size);
+        run_split<T>(tile, split, split < last, tile.partial(0), size);
         for (int unit = 0; unit < tile.n_units(); ++unit)
             join_partial(tile.partial(unit), size, tile.state(unit));
     }
@@ -276,22 +278,30 @@ void run_all_splits(const AttentionTile& tile) {
         finish_row(task, tile.row(unit), tile.head(unit), size, tile.state(unit));
 }
 
-/// Runs one split of the tile into its places among the partial results of the task, which are numbered
+/// Runs some splits of the tile into their places among the partial results of the task, which are numbered
 /// [kv head][row][head of the group][split].
 template <typename T>
-void run_one_split(const AttentionTile& tile, int64_t split, float* partials) {
+void run_some_splits(const AttentionTile& tile, int64_t begin, int64_t end, float* partials) {
     const AttentionPlan& plan = tile.plan;
     const int64_t stride = plan.n_splits * plan.partial_size;
     const int64_t first_unit = (int64_t{tile.kv_head} * tile.task.n_rows + tile.first_row) * plan.group;
-    run_split<T>(tile, plan.first_split + split, partials + first_unit * stride + split * plan.partial_size,
-                 stride);
+    for (int64_t split = begin; split < end; ++split)
+        run_split<T>(tile, plan.first_split + split, split + 1 < end,
+                     partials + first_unit * stride + split * plan.partial_size, stride);
+}
+
+template <typename T>
+void run_item(const AttentionTile& tile, int64_t part, float* partials) {
+    const AttentionPlan& plan = tile.plan;
+    if (!plan.split_keys) return run_all_splits<T>(tile);
+    const int64_t begin = part * plan.splits_per_item, end = begin + plan.splits_per_item;
+    run_some_splits<T>(tile, begin, end < plan.n_splits ? end : plan.n_splits, partials);
 }
 
 void attention_item(const AttentionTask& task, int64_t item, float* partials, std::byte* scratch) {
     const AttentionPlan plan = plan_attention(task);
-    const int64_t items_per_tile = plan.split_keys ? plan.n_splits : 1;
-    const int64_t split = item % items_per_tile;
-    const int64_t tile_number = item / items_per_tile;
+    const int64_t part = item % plan.items_per_tile;
+    const int64_t tile_number = item / plan.items_per_tile;
     // The tiles with the latest rows see the most keys and go first.
     const int tile_index = plan.n_tiles - 1 - static_cast<int>(tile_number / task.shape.kv_heads);
     const int first_row = tile_index * plan.tile_rows;
@@ -305,9 +315,9 @@ void attention_item(const AttentionTask& task, int64_t item, float* partials, st
                              rows_left < plan.tile_rows ? rows_left : plan.tile_rows};
     load_queries(tile);
     if (task.format == KvFormat::f16) {
-        plan.split_keys ? run_one_split<uint16_t>(tile, split, partials) : run_all_splits<uint16_t>(tile);
+        run_item<uint16_t>(tile, part, partials);
     } else {
-        plan.split_keys ? run_one_split<float>(tile, split, partials) : run_all_splits<float>(tile);
+        run_item<float>(tile, part, partials);
     }
 }
 

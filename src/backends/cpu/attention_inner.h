@@ -38,18 +38,31 @@ constexpr int vectors_at_once(int units) {
     return vectors;
 }
 
-/// scores[unit][key] = q[unit] . K[key] for the 64 keys of a page, summed over the dimensions in order.
+/// Asks for the cache lines that begin within a vector of elements, whose row begins at a cache line. Always
+/// inline, because GCC 12 takes a function that only prefetches for one without effect and drops the calls.
+template <typename T>
+[[gnu::always_inline]] inline void prefetch_vector(const T* p, int vector) {
+    constexpr int kVectorsPerLine = sizeof(T) == 2 ? 2 : 1;
+    if (vector % kVectorsPerLine == 0) prefetch_far(p + vector * kFloatLanes);
+}
+
+/// scores[unit][key] = q[unit] . K[key] for the 64 keys of a page, summed over the dimensions in order. What
+/// lies at `next` is prefetched at the same pace.
 template <int Units, typename T>
-void score_page(const float* q, int64_t q_stride, const T* keys, int head_dim, float* scores) {
+void score_page(const float* q, int64_t q_stride, const T* keys, const T* next, int head_dim, float* scores) {
     constexpr int kVectors = vectors_at_once(Units);
     for (int first = 0; first < kPageVectors; first += kVectors) {
         F32x16 sum[Units][kVectors];
         for (int u = 0; u < Units; ++u)
             for (int v = 0; v < kVectors; ++v) sum[u][v] = zero();
         const T* column = keys + first * kFloatLanes;
-        for (int d = 0; d < head_dim; ++d, column += kPageTokens) {
+        const T* next_column = next + first * kFloatLanes;
+        for (int d = 0; d < head_dim; ++d, column += kPageTokens, next_column += kPageTokens) {
             F32x16 key[kVectors];
-            for (int v = 0; v < kVectors; ++v) key[v] = load_vector(column + v * kFloatLanes);
+            for (int v = 0; v < kVectors; ++v) {
+                prefetch_vector(next_column, v);
+                key[v] = load_vector(column + v * kFloatLanes);
+            }
             for (int u = 0; u < Units; ++u) {
                 const F32x16 factor = splat(q[u * q_stride + d]);
                 for (int v = 0; v < kVectors; ++v) sum[u][v] = fma(factor, key[v], sum[u][v]);
@@ -61,18 +74,34 @@ void score_page(const float* q, int64_t q_stride, const T* keys, int head_dim, f
     }
 }
 
-/// sums[unit] += sum over keys [begin, end) of a page, in order, of weights[unit][key] * V[key], for
-/// Vectors * 16 dimensions.
+/// A piece of V: some dimensions of the keys of one page, `stride` elements from key to key. What lies at
+/// `next` is prefetched at the same pace.
+template <typename T>
+struct ValuePiece {
+    const T* values;
+    const T* next;
+    int64_t stride;
+    int n_vectors;
+};
+
+/// sums[unit] += sum over keys [begin, end) of a page, in order, of weights[unit][key] * V[key], for the
+/// Vectors vectors of the piece that begin with number `first`.
 template <int Units, int Vectors, typename T>
-void add_vectors(const float* weights, const T* values, int64_t value_stride, int begin, int end, float* sums,
+void add_vectors(const float* weights, const ValuePiece<T>& piece, int first, int begin, int end, float* sums,
                  int64_t sum_stride) {
+    if (begin >= end) return;
+    sums += first * kFloatLanes;
     F32x16 sum[Units][Vectors];
     for (int u = 0; u < Units; ++u)
         for (int v = 0; v < Vectors; ++v) sum[u][v] = load(sums + u * sum_stride + v * kFloatLanes);
-    for (int key = begin; key < end; ++key) {
+    const T* row = piece.values + begin * piece.stride + first * kFloatLanes;
+    const T* next_row = piece.next + begin * piece.stride + first * kFloatLanes;
+    for (int key = begin; key < end; ++key, row += piece.stride, next_row += piece.stride) {
         F32x16 value[Vectors];
-        for (int v = 0; v < Vectors; ++v)
-            value[v] = load_vector(values + key * value_stride + v * kFloatLanes);
+        for (int v = 0; v < Vectors; ++v) {
+            prefetch_vector(next_row, v);
+            value[v] = load_vector(row + v * kFloatLanes);
+        }
         for (int u = 0; u < Units; ++u) {
             const F32x16 factor = splat(weights[u * kSplitTokens + key]);
             for (int v = 0; v < Vectors; ++v) sum[u][v] = fma(factor, value[v], sum[u][v]);
@@ -82,19 +111,17 @@ void add_vectors(const float* weights, const T* values, int64_t value_stride, in
         for (int v = 0; v < Vectors; ++v) store(sums + u * sum_stride + v * kFloatLanes, sum[u][v]);
 }
 
-/// add_values for `n_vectors` vectors of a chunk, as many at once as registers allow.
+/// The same for all vectors of the piece, as many at once as registers allow.
 template <int Units, typename T>
-void add_values(const float* weights, const T* values, int64_t value_stride, int n_vectors, int begin,
-                int end, float* sums, int64_t sum_stride) {
+void add_values(const float* weights, const ValuePiece<T>& piece, int begin, int end, float* sums,
+                int64_t sum_stride) {
     constexpr int kVectors = vectors_at_once(Units);
     int v = 0;
-    for (; v + kVectors <= n_vectors; v += kVectors)
-        add_vectors<Units, kVectors>(weights, values + v * kFloatLanes, value_stride, begin, end,
-                                     sums + v * kFloatLanes, sum_stride);
+    for (; v + kVectors <= piece.n_vectors; v += kVectors)
+        add_vectors<Units, kVectors>(weights, piece, v, begin, end, sums, sum_stride);
     if constexpr (kVectors > 1) {
-        for (; v < n_vectors; ++v)
-            add_vectors<Units, 1>(weights, values + v * kFloatLanes, value_stride, begin, end,
-                                  sums + v * kFloatLanes, sum_stride);
+        for (; v < piece.n_vectors; ++v)
+            add_vectors<Units, 1>(weights, piece, v, begin, end, sums, sum_stride);
     }
 }
 

@@ -14,6 +14,10 @@ constexpr int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
+/// Where there are more items than this, an item takes several splits, which it can prefetch across.
+constexpr int64_t kManyItems = 64;
+constexpr int64_t kMaxSplitsPerItem = 8;
+
 int64_t partial_size(const KvShape& shape) {
     return round_up(shape.value_head_dim, kFloatLanes) + kFloatLanes;
 }
@@ -39,6 +43,11 @@ AttentionPlan plan_attention(const AttentionTask& task) {
     const bool few_tiles = int64_t{plan.n_tiles} * task.shape.kv_heads < kFewTiles;
     plan.split_keys =
         plan.n_splits > 1 && few_tiles && (task.n_rows == 1 || partial_floats <= kMaxPartialFloats);
+
+    const int64_t pieces = int64_t{plan.n_tiles} * task.shape.kv_heads * plan.n_splits;
+    plan.splits_per_item = std::clamp<int64_t>(pieces / kManyItems, 1, kMaxSplitsPerItem);
+    plan.items_per_tile =
+        plan.split_keys ? (plan.n_splits + plan.splits_per_item - 1) / plan.splits_per_item : 1;
     return plan;
 }
 
@@ -67,7 +76,7 @@ size_t attention_scratch_bytes(const KvShape& shape, int n_heads) {
 int64_t attention_items(const AttentionTask& task) {
     if (task.n_rows == 0) return 0;
     const AttentionPlan plan = plan_attention(task);
-    return int64_t{plan.n_tiles} * task.shape.kv_heads * (plan.split_keys ? plan.n_splits : 1);
+    return int64_t{plan.n_tiles} * task.shape.kv_heads * plan.items_per_tile;
 }
 
 size_t attention_partial_floats(const AttentionTask& task) {

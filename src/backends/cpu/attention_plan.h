@@ -33,7 +33,9 @@ struct AttentionPlan {
     int n_tiles;
     int64_t first_split;  ///< the splits that any row of the task sees
     int64_t n_splits;
-    bool split_keys;       ///< an item is one split of one tile; otherwise it is a tile with all its splits
+    int64_t splits_per_item;
+    int64_t items_per_tile;
+    bool split_keys;       ///< an item is some splits of one tile; otherwise it is a tile with all its splits
     int64_t partial_size;  ///< floats of one partial result: V, padded, then maximum and sum
 };
 
