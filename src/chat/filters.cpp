@@ -354,11 +354,11 @@ Value filter_join(Interpreter&, const Value& v, Places a, const Arguments&) {
     const Value items = iterate(v);
     std::string out;
     for (size_t i = 0; i < items.items().size(); i++) {
+        const size_t before = out.size();
         if (i) out += separator;
         append_text(out, getter.get(items.items()[i]));
-        check_size(out.size() / 64);
-        if (current_budget && out.size() > current_budget->bytes_left)
-            throw Failure{Failure::limit, "the template uses too much memory"};
+        spend(1 + (out.size() - before) / 64);
+        check_room(out.size());
     }
     return Value::string(std::move(out));
 }

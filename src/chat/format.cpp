@@ -145,7 +145,7 @@ class PercentFormatter {
             if (percent == std::string_view::npos) break;
             at_ = percent + 1;
             format_one();
-            check_size(out_.size() / 64);
+            check_room(out_.size());
         }
         const bool mapping = arguments_.is(Type::dict) || arguments_.is_list(ListKind::list);
         const size_t n = is_tuple_ ? arguments_.items().size() : mapping ? 0 : 1;
@@ -332,9 +332,7 @@ void append_formatted(std::string& out, const Value& value, std::string_view spe
     if (!value.is_number()) fail_value("'%s' does not take a format specification", type_name(value));
     std::string content;
     const bool as_float = value.is(Type::floating) || float_types.find(s.type) != std::string_view::npos;
-    if (value.is(Type::boolean) && !has_type) {
-        content = to_text(value);
-    } else if (has_type && as_float && float_types.find(s.type) == std::string_view::npos && s.type != 'n') {
+    if (has_type && as_float && float_types.find(s.type) == std::string_view::npos && s.type != 'n') {
         fail_value("invalid format specification for a float");
     } else if (as_float && (has_type || value.is(Type::floating))) {
         if (s.type == 'n') s.type = 'g';
@@ -373,7 +371,7 @@ class BraceFormatter {
                 const size_t end = closing_brace(text, at);
                 field(text.substr(at, end - at), out, depth);
                 at = end + 1;
-                check_size(out.size() / 64);
+                check_room(out.size());
             }
         }
     }

@@ -212,7 +212,10 @@ Value Interpreter::evaluate_compare(const Node& node, Scope* scope) {
 
 Value Interpreter::evaluate_concat(const Node& node, Scope* scope) {
     std::string text;
-    for (uint32_t i = 0; i < node.count; i++) append_text(text, evaluate(program_.child(node, i), scope));
+    for (uint32_t i = 0; i < node.count; i++) {
+        append_text(text, evaluate(program_.child(node, i), scope));
+        check_room(text.size());
+    }
     return Value::string(std::move(text));
 }
 
@@ -432,20 +435,23 @@ Interpreter::Flow Interpreter::execute_for(const Node& node, Scope* scope) {
         loop.filter_scope->references++;
     }
     const ScopeReference body(enter(node.b, scope));
-    bool empty = true;
+    // As in Jinja, an iteration that break or continue ends does not keep the else from running.
+    bool first = true, completed = false;
     while (true) {
         spend(1);
         Value item = next_item(loop);
         if (item.is(Type::missing)) break;
-        if (!empty) load_variables(node.b, body.get());
-        empty = false;
+        if (!first) load_variables(node.b, body.get());
+        first = false;
         assign(loop.target, body.get(), std::move(item));
         if (node.op) body.get()->slots[node.c] = loop_value;
-        if (execute(program_.child(node, 3), body.get()) == Flow::break_) break;
+        const Flow flow = execute(program_.child(node, 3), body.get());
         position = node.position;
+        if (flow == Flow::break_) break;
+        completed = completed || flow == Flow::next;
     }
     const uint32_t otherwise = program_.child(node, 4);
-    if (!empty || !otherwise) return Flow::next;
+    if (completed || !otherwise) return Flow::next;
     const ScopeReference inner(enter(node.b + 2, scope));
     return execute(otherwise, inner.get());
 }

@@ -15,8 +15,8 @@ namespace agave::chat::jinja {
 
 struct Limits {
     uint64_t max_steps = 20'000'000;         ///< evaluated nodes, and work on long values
-    uint64_t max_value_bytes = 512u << 20;   ///< memory of all values at one time
-    uint64_t max_output_bytes = 256u << 20;  ///< of the text
+    uint64_t max_value_bytes = 256u << 20;   ///< memory of all values at one time
+    uint64_t max_output_bytes = 128u << 20;  ///< of the text
     uint32_t max_depth = 1200;               ///< of nested evaluation; a call of a macro takes about ten
 };
 

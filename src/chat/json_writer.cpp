@@ -15,8 +15,7 @@ class Writer {
     void write(const Value& value) {
         const Nesting guard;
         spend(1);
-        if (current_budget && out_.size() > current_budget->bytes_left)
-            throw Failure{Failure::limit, "the template uses too much memory"};
+        check_room(out_.size());
         switch (value.type()) {
             case Type::string:
                 text::append_json_string(out_, value.text(), style_.ensure_ascii);

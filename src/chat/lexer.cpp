@@ -109,6 +109,8 @@ class Lexer {
 
     void read_comment(size_t open) {
         const size_t close = source_.find("#}", at_);
+        // An unclosed comment or raw block at the very end is not noticed by Jinja either.
+        if (close == std::string_view::npos && at_ == source_.size()) return;
         if (close == std::string_view::npos) fail_at(open, "a comment is never closed");
         end_tag(close, close > at_ ? source_[close - 1] : '\0', true);
     }
@@ -142,7 +144,7 @@ class Lexer {
             end_tag(position, end_sign, true);
             return;
         }
-        fail_at(open, "a raw block is never closed");
+        if (begin < source_.size()) fail_at(open, "a raw block is never closed");
     }
 
     /// The tokens inside {{ }} or {% %}.

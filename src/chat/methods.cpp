@@ -166,8 +166,8 @@ Value str_replace(Interpreter&, const Value& self, Places a, const Arguments&) {
     size_t at = 0;
     check_size(content.size());
     const auto append = [&](string_view part) {
-        if (current_budget && part.size() + out.size() > current_budget->bytes_left)
-            throw Failure{Failure::limit, "the template uses too much memory"};
+        spend(1);
+        check_room(part.size() + out.size());
         out += part;
     };
     while (left != 0) {

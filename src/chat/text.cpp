@@ -46,13 +46,16 @@ bool in_class(const uint8_t (&flips)[n], uint32_t code_point) {
 
 template <size_t n>
 uint32_t map_case(const CaseRun (&runs)[n], uint32_t code_point) {
-    for (const CaseRun& run : runs) {
-        if (code_point < run.start) break;
-        const uint32_t offset = code_point - run.start;
-        if (offset % run.stride == 0 && offset / run.stride < run.count)
-            return code_point + static_cast<uint32_t>(run.delta);
+    size_t begin = 0, end = n;
+    while (end - begin > 1) {
+        const size_t middle = (begin + end) / 2;
+        (runs[middle].start <= code_point ? begin : end) = middle;
     }
-    return code_point;
+    const CaseRun& run = runs[begin];
+    if (code_point < run.start) return code_point;
+    const uint32_t offset = code_point - run.start;
+    const bool mapped = offset % run.stride == 0 && offset / run.stride < run.count;
+    return mapped ? code_point + static_cast<uint32_t>(run.delta) : code_point;
 }
 
 uint32_t simple_upper(uint32_t c) {
@@ -66,7 +69,7 @@ uint32_t simple_lower(uint32_t c) {
 }
 
 const LongUpper* find_long_upper(uint32_t code_point) {
-    if (code_point < 0xDF) return nullptr;
+    if (code_point < 0xDF || (code_point > 0x1FFC && code_point < 0xFB00)) return nullptr;
     for (const LongUpper& entry : long_upper)
         if (entry.letter == code_point) return &entry;
     return nullptr;
@@ -111,7 +114,7 @@ void append_lower(std::string& out, uint32_t c, bool after_letter, std::string_v
         const bool before_letter = !rest.empty() && is_cased(next_code_point(rest, position));
         return append_code_point(out, after_letter && !before_letter ? 0x3C2 : 0x3C3);
     }
-    append_code_point(out, simple_lower(c));
+    append_code_point(out, c == 0x130 ? 'i' : simple_lower(c));
     if (c == 0x130) append_code_point(out, 0x307);
 }
 
@@ -207,7 +210,13 @@ bool is_space(uint32_t c) {
            c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+/// The great blocks of Chinese and Korean, for which the tables need not be searched.
+static bool is_common_ideograph(uint32_t c) {
+    return (c >= 0x4E00 && c < 0xA000) || (c >= 0xAC00 && c <= 0xD7A3);
+}
+
 bool is_alpha(uint32_t c) {
+    if (is_common_ideograph(c)) return true;
     if (c < 0x80) return (c | 32) >= 'a' && (c | 32) <= 'z';
     return in_class(alpha_flips, c);
 }
@@ -219,6 +228,7 @@ bool is_digit(uint32_t c) {
 
 bool is_printable(uint32_t c) {
     if (c < 0x7F) return c >= 32;
+    if (is_common_ideograph(c)) return true;
     return in_class(printable_flips, c);
 }
 

@@ -95,10 +95,14 @@ void reserve_bytes(size_t bytes) {
     current_budget->bytes_left -= bytes;
 }
 
-void check_size(size_t bytes) {
-    spend(bytes / 64);
+void check_room(size_t bytes) {
     reserve_bytes(bytes);
     give_back_bytes(bytes);
+}
+
+void check_size(size_t bytes) {
+    spend(bytes / 64);
+    check_room(bytes);
 }
 
 Nesting::Nesting() {
@@ -111,7 +115,7 @@ Nesting::~Nesting() {
 }
 
 StringObject::StringObject(std::string content) : Object(Type::string), text(std::move(content)) {
-    spend(text.size() / 64);
+    spend(1 + text.size() / 64);
     reserve_bytes(sizeof(StringObject) + text.size());
 }
 
@@ -432,8 +436,7 @@ void append_range_repr(std::string& out, const ListObject& list) {
 void append_repr(std::string& out, const Value& value) {
     const Nesting guard;
     spend(1);
-    if (current_budget && out.size() > current_budget->bytes_left)
-        throw Failure{Failure::limit, "the template uses too much memory"};
+    check_room(out.size());
     switch (value.type()) {
         case Type::undefined:
         case Type::missing:

@@ -169,7 +169,9 @@ void spend(uint64_t steps);
 /// Counts memory that a value is about to own; throws Failure when it is too much.
 void reserve_bytes(size_t bytes);
 
-/// Throws Failure when a text of this size would be too much; charges the work of making it.
+/// Throws Failure when a text of this size would be too much memory.
+void check_room(size_t bytes);
+/// The same, and charges the work of making it.
 void check_size(size_t bytes);
 
 /// The Python type's name, for messages.
