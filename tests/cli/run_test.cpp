@@ -1,0 +1,265 @@
+// `agave run` on a model with random weights: what goes in, what comes out, and how it ends.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <rapidjson/document.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "process.h"
+
+namespace agave::test {
+namespace {
+
+const std::string chat = test_model("chat.gguf"), plain = test_model("plain.gguf");
+constexpr int end_of_turn = 2, escape_byte = 0x1B;
+/// The test vocabulary: six control tokens, then the bytes.
+constexpr int token_of_byte(int byte) {
+    return 6 + byte;
+}
+std::string always(int token) {
+    return "--logit-bias=" + std::to_string(token) + "=1000";
+}
+std::string never(int token) {
+    return "--logit-bias=" + std::to_string(token) + "=-inf";
+}
+
+rapidjson::Document json_of(const Outcome& outcome) {
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    rapidjson::Document document;
+    document.Parse<rapidjson::kParseValidateEncodingFlag>(outcome.out.c_str(), outcome.out.size());
+    EXPECT_FALSE(document.HasParseError()) << outcome.out;
+    return document;
+}
+
+TEST(Run, StreamsTextAndStatistics) {
+    const Outcome outcome = agave({"run", chat, "hello", "-n", "4", always(token_of_byte('x'))});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.out, "xxxx\n");
+    for (const char* part :
+         {"prefill 7 tokens", "decode 3 tokens", "tokens/s", "first token after", "memory"})
+        EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\x1b'), std::string::npos);
+}
+
+TEST(Run, IsTheCommandOfAModelAlone) {
+    EXPECT_EQ(agave({chat, "hello", "-n", "4", "-q", always(token_of_byte('x'))}).out, "xxxx\n");
+    EXPECT_EQ(agave({"-n", "4", "-q", chat, "hello", always(token_of_byte('x'))}).out, "xxxx\n");
+}
+
+TEST(Run, QuietPrintsOnlyTheText) {
+    const Outcome outcome = agave({"run", chat, "hello", "-n", "2", "-q", always(token_of_byte('x'))});
+    EXPECT_EQ(outcome.out, "xx\n");
+    EXPECT_EQ(outcome.err, "");
+}
+
+TEST(Run, VerboseShowsTheRenderedPromptWithOneBos) {
+    const Outcome outcome = agave({"run", chat, "hello", "-n", "1", "-V", "--system", "be brief"});
+    EXPECT_NE(outcome.err.find("\n<|bos|><|system|>be brief<|end|><|user|>hello<|end|><|assistant|>\n"),
+              std::string::npos)
+        << outcome.err;
+    const Outcome raw = agave({"run", chat, "hello", "-n", "1", "-V", "--raw"});
+    EXPECT_NE(raw.err.find("\n<|bos|>hello\n"), std::string::npos) << raw.err;
+    const Outcome without = agave({"run", plain, "hello", "-n", "1", "-V"});
+    EXPECT_NE(without.err.find(":\nhello\n"), std::string::npos) << without.err;
+}
+
+TEST(Run, SystemMessageNeedsATemplate) {
+    const Outcome outcome = agave({"run", plain, "hello", "--system", "be brief"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.err.find("has no chat template"), std::string::npos) << outcome.err;
+}
+
+TEST(Run, JsonIsOneObject) {
+    const Outcome outcome =
+        agave({"run", chat, "hello", "-n", "4", "--json", "--seed", "9", always(token_of_byte('"'))});
+    const rapidjson::Document json = json_of(outcome);
+    EXPECT_STREQ(json["text"].GetString(), "\"\"\"\"");
+    EXPECT_STREQ(json["finish_reason"].GetString(), "length");
+    EXPECT_EQ(json["tokens"].Size(), 4u);
+    EXPECT_EQ(json["prompt_tokens"].GetInt(), 7);
+    EXPECT_EQ(json["seed"].GetUint64(), 9u);
+    EXPECT_GT(json["timings"]["prefill_tokens_per_second"].GetDouble(), 0);
+    EXPECT_GT(json["timings"]["first_token_seconds"].GetDouble(), 0);
+    EXPECT_GT(json["peak_resident_bytes"].GetUint64(), 0u);
+    EXPECT_EQ(outcome.err, "");
+}
+
+TEST(Run, JsonOfRandomBytesIsValidUtf8) {
+    const rapidjson::Document json =
+        json_of(agave({"run", plain, "hello", "-n", "300", "--json", "--seed", "3", "-t", "5", "--top-k", "0",
+                       "--min-p", "0", "--top-p", "1", never(end_of_turn)}));
+    EXPECT_EQ(json["tokens"].Size(), 300u);
+}
+
+TEST(Run, StopsAtTheEndOfTheTurn) {
+    const rapidjson::Document json = json_of(agave({"run", chat, "hello", "--json", always(end_of_turn)}));
+    EXPECT_STREQ(json["finish_reason"].GetString(), "stop");
+    EXPECT_STREQ(json["text"].GetString(), "");
+    EXPECT_EQ(json["tokens"].Size(), 0u);
+}
+
+TEST(Run, StopsBeforeAStopString) {
+    const rapidjson::Document json = json_of(agave({"run", chat, "hello", "--json", "--stop", "zzz", "--stop",
+                                                    "xxx", "-n", "9", always(token_of_byte('x'))}));
+    EXPECT_STREQ(json["finish_reason"].GetString(), "stop");
+    EXPECT_STREQ(json["text"].GetString(), "");
+    // What looked like the beginning of a stop string is text after all.
+    EXPECT_EQ(agave({"run", chat, "hi", "-q", "--stop", "xxxy", "-n", "5", always(token_of_byte('x'))}).out,
+              "xxxxx\n");
+}
+
+TEST(Run, SameSeedSameTextOtherSeedOther) {
+    const auto text = [&](const char* seed) {
+        return agave({"run", plain, "hello", "-q", "-n", "40", "--seed", seed}).out;
+    };
+    EXPECT_EQ(text("1"), text("1"));
+    EXPECT_NE(text("1"), text("2"));
+}
+
+TEST(Run, ResultsDoNotDependOnChunksAndThreads) {
+    const std::string words(200, 'w');
+    const auto text = [&](std::vector<std::string> more) {
+        std::vector<std::string> arguments{"run", plain, words, "-q", "-n", "24", "-t", "0"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return agave(arguments).out;
+    };
+    const std::string expected = text({});
+    EXPECT_EQ(text({"--prefill-chunk", "1"}), expected);
+    EXPECT_EQ(text({"--prefill-chunk", "7", "--threads", "1"}), expected);
+    EXPECT_EQ(text({"--threads", "2"}), expected);
+}
+
+TEST(Run, PromptThatDoesNotFitIsAnErrorWithBothNumbers) {
+    const Outcome outcome = agave({"run", plain, std::string(70, 'w'), "--ctx-size", "64"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find("the prompt has 70 tokens, but the context holds 64"), std::string::npos)
+        << outcome.err;
+}
+
+TEST(Run, FullContextIsSaid) {
+    const std::vector<std::string> arguments{"run", plain, std::string(60, 'w'),      "--ctx-size",
+                                             "64",  "-q",  always(token_of_byte('x'))};
+    const Outcome outcome = agave(arguments);
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(outcome.out, "xxxxx\n");  // the last one needs no room
+    EXPECT_NE(outcome.err.find("the context of 64 tokens is full"), std::string::npos) << outcome.err;
+    std::vector<std::string> as_json = arguments;
+    as_json.push_back("--json");
+    EXPECT_STREQ(json_of(agave(as_json))["finish_reason"].GetString(), "context");
+}
+
+TEST(Run, PromptFromAPipeKeepsNulAndInvalidUtf8) {
+    using namespace std::string_literals;
+    const std::string input = "a\0b\xFF\xC3(\n"s;
+    const Outcome piped = agave({"run", plain, "-n", "1", "--json"}, input);
+    EXPECT_EQ(json_of(piped)["prompt_tokens"].GetInt(), 6);  // without the newline
+    EXPECT_EQ(json_of(agave({"run", plain, "-n", "1", "--json"}, "two\n\n"))["prompt_tokens"].GetInt(), 4);
+    const Outcome in_template = agave({"run", chat, "-n", "1", "--json"}, input);
+    EXPECT_EQ(json_of(in_template)["prompt_tokens"].GetInt(), 10);
+}
+
+TEST(Run, EmptyPromptFromAPipeIsAnError) {
+    const Outcome outcome = agave({"run", chat});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.err.find("the prompt on standard input is empty"), std::string::npos) << outcome.err;
+    EXPECT_EQ(agave({"run", plain, ""}).status, 2);  // no BOS: nothing to begin with
+}
+
+TEST(Run, ProfileNamesOperations) {
+    const Outcome outcome = agave({"run", chat, "hello", "-n", "3", "--profile"});
+    for (const char* part : {"operation", "calls", "GB/s", "attention"})
+        EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+}
+
+TEST(Run, ColorGoesToStandardErrorOnRequest) {
+    const Outcome outcome =
+        agave({"run", chat, "hello", "-n", "1", "--color", "always", always(token_of_byte('x'))});
+    EXPECT_EQ(outcome.out, "x\n");
+    EXPECT_NE(outcome.err.find("\x1b[2m"), std::string::npos);
+}
+
+TEST(Run, ControlCharactersReachAPipeButNotATerminal) {
+    const std::vector<std::string> arguments{
+        "run", plain, "hello", "-q", "-n", "3", always(token_of_byte(escape_byte))};
+    EXPECT_EQ(agave(arguments).out, "\x1b\x1b\x1b\n");
+    EXPECT_EQ(Process(arguments, {}, {.terminal = true}).finish().out, "\u241b\u241b\u241b\n");
+}
+
+TEST(Run, InterruptStopsAndStillPrintsStatistics) {
+    Process process({"run", plain, "hello", always(token_of_byte('x'))});
+    process.wait_for_output(10);
+    process.send_signal(SIGINT);
+    const Outcome outcome = process.finish();
+    EXPECT_EQ(outcome.status, 130);
+    EXPECT_TRUE(outcome.out.ends_with("x\n"));
+    EXPECT_NE(outcome.err.find("decode"), std::string::npos) << outcome.err;
+}
+
+TEST(Run, SecondInterruptEndsTheProgram) {
+    // Nobody reads, so the program waits in a write that the first one does not end.
+    constexpr int pipe_bytes = 4096, token_of_the = 264;
+    Process process({"run", plain, "hello", "--threads", "1", always(token_of_the)}, {},
+                    {.pipe_bytes = pipe_bytes});
+    process.wait_for_unread_output(pipe_bytes - 8);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    process.send_signal(SIGINT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    process.send_signal(SIGINT);
+    const Outcome outcome = process.finish();
+    EXPECT_EQ(outcome.status, 130);
+    EXPECT_EQ(outcome.err.find("decode"), std::string::npos) << outcome.err;
+}
+
+TEST(Run, ClosedOutputEndsQuietly) {
+    Process process({"run", plain, "hello", always(token_of_byte('x'))});
+    process.wait_for_output(5);
+    process.close_output();
+    const Outcome outcome = process.finish();
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(outcome.err, "");
+}
+
+TEST(Run, FullDiskIsAnError) {
+    if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
+    const Outcome outcome = agave({"logits", chat, "--tokens", "1,2", "--out", "/dev/full"});
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("No space left"), std::string::npos) << outcome.err;
+}
+
+TEST(Run, FileThatShrinksInUseIsAnError) {
+    const std::string path = temporary_path("shrinks.gguf");
+    write_whole(path, read_whole(plain));
+    Process process({"run", path, "hello", always(token_of_byte('x'))});
+    process.wait_for_output(10);
+    ASSERT_EQ(::truncate(path.c_str(), 4096), 0);
+    const Outcome outcome = process.finish();
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(outcome.err.find("a model file changed or became shorter while it was in use"),
+              std::string::npos)
+        << outcome.err;
+}
+
+TEST(Run, TruncatedFileIsOneSentence) {
+    const std::string whole = read_whole(chat), path = temporary_path("truncated.gguf");
+    for (size_t size :
+         {size_t{0}, size_t{3}, size_t{24}, whole.size() / 4, whole.size() / 2, whole.size() - 1}) {
+        write_whole(path, std::string_view(whole).substr(0, size));
+        const Outcome outcome = agave({"run", path, "hello"});
+        EXPECT_EQ(outcome.status, 2) << size << ": " << outcome.err;
+        EXPECT_TRUE(outcome.err.starts_with("agave: ") &&
+                    outcome.err.find("truncated.gguf") != std::string::npos)
+            << outcome.err;
+    }
+}
+
+TEST(Run, ForeignArchitectureIsNamed) {
+    const Outcome outcome = agave({"run", test_model("foreign.gguf"), "hello"});
+    EXPECT_EQ(outcome.status, 2);
+}
+
+}  // namespace
+}  // namespace agave::test
