@@ -162,16 +162,13 @@ void Candidates::typical(float p) {
     if (p >= 1.0f) return;
     list_all();
     const double total = weigh();
-    const double log_total = std::log(total) + static_cast<double>(list_max());
-    double entropy = 0.0;
+    // The surprise of a token is log(total) - logit and the entropy is its mean, so their distance is that of
+    // the logit from the mean logit.
+    double mean = 0.0;
     for (const Candidate& c : list_) {
-        if (c.weight == 0.0f) continue;
-        entropy += static_cast<double>(c.weight) / total * (log_total - static_cast<double>(c.logit));
+        mean += static_cast<double>(c.weight) / total * static_cast<double>(c.logit);
     }
-    for (Candidate& c : list_) {
-        const double surprise = log_total - static_cast<double>(c.logit);
-        c.key = -static_cast<float>(std::abs(surprise - entropy));
-    }
+    for (Candidate& c : list_) c.key = -static_cast<float>(std::abs(static_cast<double>(c.logit) - mean));
     keep_head(static_cast<double>(p) * total);
 }
 
@@ -205,9 +202,7 @@ void Candidates::temperature(float t) {
     if (t == 1.0f) return;
     list_all();
     constexpr float kLargest = std::numeric_limits<float>::max();
-    for (Candidate& c : list_) {
-        if (c.logit != kOut) c.logit = std::clamp(c.logit / t, -kLargest, kLargest);
-    }
+    for (Candidate& c : list_) c.logit = std::clamp(c.logit / t, -kLargest, kLargest);
 }
 
 int32_t Candidates::argmax() {
@@ -217,16 +212,12 @@ int32_t Candidates::argmax() {
 
 int32_t Candidates::draw(double u) {
     list_all();
+    // u <= 1 - 2^-53 makes this less than the total even after rounding, and the sum below reaches the total.
     const double target = u * weigh();
     double sum = 0.0;
-    int32_t token = list_[0].token;
-    for (const Candidate& c : list_) {
-        if (c.weight == 0.0f) continue;
-        token = c.token;
-        sum += static_cast<double>(c.weight);
-        if (sum > target) break;
-    }
-    return token;
+    size_t i = 0;
+    while (i + 1 < list_.size() && (sum += static_cast<double>(list_[i].weight)) <= target) ++i;
+    return list_[i].token;
 }
 
 }  // namespace agave

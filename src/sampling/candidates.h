@@ -42,7 +42,7 @@ class Candidates {
     /// The token with the largest logit. Only before a sampler has made a list.
     int32_t argmax();
 
-    /// The token at `u` (in [0, 1)) of the cumulative distribution.
+    /// The token at `u` (in [0, 1 - 2^-53]) of the cumulative distribution.
     int32_t draw(double u);
 
   private:
@@ -74,7 +74,7 @@ class Candidates {
     std::vector<float> block_max_;   ///< of logits_
     LogitScan scan_{};               ///< of logits_
     bool scanned_ = false;           ///< block_max_ and scan_ are those of logits_
-    bool listed_ = false;            ///< list_ holds the candidates
+    bool listed_ = false;            ///< list_ holds the candidates, all of them with finite logits
     std::vector<Candidate> list_;
     std::vector<Candidate> bucket_;  ///< see keep_head()
     std::vector<float> weights_;

@@ -74,6 +74,13 @@ std::vector<Case> cases() {
         make("min_p", "min_p", [](auto& p) { p.min_p = 0.1f; }),
         make("min_p_of_a_list", "temperature;min_p", [](auto& p) { p.temperature = 2.0f, p.min_p = 0.1f; }),
         make("min_p_1", "min_p", [](auto& p) { p.min_p = 1.0f; }),
+        make("min_p_1_of_a_list", "temperature;min_p", [](auto& p) { p.temperature = 2.0f, p.min_p = 1.0f; }),
+        make("typical_with_a_ban", "typical",
+             [](auto& p) { p.typical_p = 0.8f, p.logit_bias = {{2, -INFINITY}}; }),
+        make("top_k_with_bans", "top_k;typical",
+             [](auto& p) {
+                 p.top_k = 299, p.typical_p = 0.8f, p.logit_bias = {{1, -INFINITY}, {2, -INFINITY}};
+             }),
         make("typical", "typical", [](auto& p) { p.typical_p = 0.5f; }),
         make("typical_after_temperature", "temperature;typical",
              [](auto& p) { p.temperature = 0.2f, p.typical_p = 0.9f; }),

@@ -109,9 +109,12 @@ TEST(Sampler, TheOrderOfTheChainMatters) {
 }
 
 TEST(Sampler, LogprobIsTheModelsOwn) {
-    const auto logits = random_logits(777, 2.0f, 6);
+    auto logits = random_logits(777, 2.0f, 6);
     double sum = 0;
-    for (float x : logits) sum += std::exp(static_cast<double>(x));
+    for (float& x : logits) {
+        x += 300.0f;
+        sum += std::exp(static_cast<double>(x));
+    }
     SamplingParameters p;
     p.seed = 1;
     p.logprobs = true;
@@ -119,8 +122,8 @@ TEST(Sampler, LogprobIsTheModelsOwn) {
     Sampler sampler(p, 777);
     const SampledToken token = sampler.sample(logits);
     EXPECT_EQ(token.id, 0);
-    EXPECT_NEAR(token.logprob, static_cast<double>(logits[0]) - std::log(sum), 1e-5);
-    EXPECT_NEAR(log_probability(logits, 5), static_cast<double>(logits[5]) - std::log(sum), 1e-5);
+    EXPECT_NEAR(token.logprob, static_cast<double>(logits[0]) - std::log(sum), 1e-4);
+    EXPECT_NEAR(log_probability(logits, 5), static_cast<double>(logits[5]) - std::log(sum), 1e-4);
     EXPECT_THROW(log_probability(logits, 777), Error);
     EXPECT_THROW(log_probability(logits, -1), Error);
     EXPECT_THROW(log_probability({}, 0), Error);
@@ -192,6 +195,36 @@ TEST(Sampler, ABannedTokenIsNeverDrawn) {
     Sampler sampler(p, 3);
     sampler.accept(1);
     for (int i = 0; i < 100; ++i) EXPECT_NE(sampler.sample(logits).id, 1);
+}
+
+TEST(Sampler, ABannedTokenIsNeverDrawnBesideTheLowestLogits) {
+    constexpr float kMax = std::numeric_limits<float>::max();
+    for (const char* samplers : {"temperature", "top_k;temperature", "temperature;penalties"}) {
+        SamplingParameters p;
+        p.seed = 3;
+        p.top_k = 3;
+        p.temperature = 1e-3f;
+        p.repeat_penalty = 1.1f;
+        p.logit_bias = {{1, -INFINITY}};
+        p.samplers = samplers;
+        Sampler sampler(p, 4);
+        sampler.accept(1);
+        for (int i = 0; i < 100; ++i) EXPECT_NE(sampler.sample(std::vector<float>(4, -kMax)).id, 1);
+    }
+}
+
+TEST(Sampler, LogitsThatOverflowShareTheChance) {
+    constexpr float kMax = std::numeric_limits<float>::max();
+    SamplingParameters p;
+    p.seed = 3;
+    p.temperature = 1e-6f;
+    p.samplers = "temperature";
+    int first = 0;
+    for (int32_t token : draws(p, std::vector<float>{kMax, 0.0f, kMax}, 1000)) {
+        ASSERT_NE(token, 1);
+        first += token == 0;
+    }
+    EXPECT_NEAR(first, 500, 80);
 }
 
 TEST(Sampler, WrongSizesAndTokensAreErrors) {

@@ -49,6 +49,9 @@ TEST(StopMatcher, ARepetitionInsideTheStop) {
     const auto output = matcher.push("b");
     EXPECT_EQ(output.text, "");
     EXPECT_TRUE(output.stopped);
+    StopMatcher nested(Strings{"aabaaac"});
+    EXPECT_EQ(nested.push("aabaaabaaac").text, "aaba");
+    EXPECT_EQ(nested.found(), 0);
 }
 
 TEST(StopMatcher, TheFirstToEndWinsAndOfThoseTheLongest) {
