@@ -342,8 +342,6 @@ constexpr PreTokenizer table[] = {
     {"chatglm-bpe", {match_llama3}, false, false, false},
     {"qwen2", {match_qwen2}, false, false, true},
     {"deepseek-r1-qwen", {match_qwen2}, false, false, true},
-    {"megrez", {match_qwen2}, false, false, true},
-    {"stablelm2", {match_qwen2}, false, false, false},
     {"qwen35", {match_qwen35}, false, false, true},
     {"gpt-2", {match_gpt2}, false, false, false},
     {"phi-2", {match_gpt2}, false, false, false},

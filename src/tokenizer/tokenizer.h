@@ -33,7 +33,8 @@ class Tokenizer {
     Tokenizer& operator=(const Tokenizer&) = delete;
 
     /// The ids of `text`. Bytes that are no UTF-8 pass through the vocabulary's byte tokens; NUL is an
-    /// ordinary byte. Throws Error(usage) for a text of 2^31 bytes or more.
+    /// ordinary byte. A byte that a byte-level vocabulary has no token for is left out, as by the reference
+    /// (SmolLM2's has none for six control characters). Throws Error(usage) for a text of 2^31 bytes or more.
     std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
 
     /// Bytes of one token as it appears within a text (maybe part of a UTF-8 character); control tokens give

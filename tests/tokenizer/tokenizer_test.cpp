@@ -70,6 +70,9 @@ TEST(SentencePiece, ScoresOfEveryMagnitudeKeepTheirOrder) {
     tiny.scores[7] = 3e38, tiny.scores[8] = -0.0;  // "ab" before "bc"
     const Metadata metadata = tiny.metadata();
     EXPECT_EQ(Tokenizer::load(metadata)->encode("cabc", plain), (Ids{3, 6, 7, 6}));
+    tiny.scores[7] = -0.0, tiny.scores[8] = 0.0;  // equal: the left one
+    const Metadata equal = tiny.metadata();
+    EXPECT_EQ(Tokenizer::load(equal)->encode("cabc", plain), (Ids{3, 6, 7, 6}));
 }
 
 TEST(SentencePiece, ExtraSpacesAreRemovedWhereTheFileSaysSo) {

@@ -65,6 +65,7 @@ TEST(Nfc, ComposesReordersAndLeavesExclusions) {
         {"a\u0315\u0300\u05AE\u0300b", "\u00E0\u05AE\u0300\u0315b"},  // NormalizationTest.txt
         {"\u09C7\u09BE", "\u09CB"},                                   // starters that compose
         {"\u0301a", "\u0301a"},
+        {"a\u0305\u0301", "a\u0305\u0301"},  // a mark of the same class blocks
         {"\xFF"
          "e\u0301\xC3",
          "\xFF\u00E9\xC3"},
