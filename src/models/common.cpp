@@ -128,6 +128,14 @@ static std::string tensor_name(int64_t layer, const char* name) {
 const Tensor& LayerTensors::operator()(const char* name) const {
     return file.tensor(tensor_name(layer, name));
 }
+const Tensor& LayerTensors::operator()(const char* name, int64_t n_rows) const {
+    const Tensor& tensor = (*this)(name);
+    if (tensor.n_rows() != n_rows)
+        fail(ErrorKind::bad_file, "'%s': tensor '%s' has %lld rows, expected %lld", file.path().c_str(),
+             printable(tensor.name).c_str(), static_cast<long long>(tensor.n_rows()),
+             static_cast<long long>(n_rows));
+    return tensor;
+}
 const Tensor* LayerTensors::find(const char* name) const {
     return file.find(tensor_name(layer, name));
 }

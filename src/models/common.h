@@ -38,6 +38,8 @@ struct LayerTensors {
     const ModelFile& file;
     int64_t layer;
     const Tensor& operator()(const char* name) const;
+    /// The same, and throws Error(bad_file) unless it has this many rows.
+    const Tensor& operator()(const char* name, int64_t n_rows) const;
     const Tensor* find(const char* name) const;  ///< nullptr where the file has none
 };
 

@@ -32,9 +32,11 @@ void build_gemma3(const ModelFile& file, Model& model) {
         const RopeTable& rope = sliding ? sliding_rope : full_rope;
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-        Value q = g.head_norm(g.linear(x, w("attn_q.weight")), w("attn_q_norm.weight"), epsilon);
-        Value k = g.head_norm(g.linear(x, w("attn_k.weight")), w("attn_k_norm.weight"), epsilon);
-        Value v = g.linear(x, w("attn_v.weight"));
+        Value q = g.head_norm(g.linear(x, w("attn_q.weight", n_heads * head_dim)), w("attn_q_norm.weight"),
+                              epsilon);
+        Value k = g.head_norm(g.linear(x, w("attn_k.weight", kv_heads * head_dim)), w("attn_k_norm.weight"),
+                              epsilon);
+        Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim));
         Value attended = g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v,
                                      {.n_heads = n_heads,
                                       .kv_heads = kv_heads,

@@ -27,9 +27,11 @@ void build_llama(const ModelFile& file, Model& model) {
         const LayerTensors w{file, layer};
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-        Value q = g.rope(g.linear(x, w("attn_q.weight"), w.find("attn_q.bias")), rope, n_heads, false);
-        Value k = g.rope(g.linear(x, w("attn_k.weight"), w.find("attn_k.bias")), rope, kv_heads, false);
-        Value v = g.linear(x, w("attn_v.weight"), w.find("attn_v.bias"));
+        Value q = g.rope(g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias")), rope,
+                         n_heads, false);
+        Value k = g.rope(g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias")), rope,
+                         kv_heads, false);
+        Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
         Value attended = g.attention(q, k, v, options);
         if (layer + 1 == model.n_layers) {
             attended = g.select_outputs(attended);
