@@ -21,6 +21,11 @@ inline T* typed(std::byte* p) {
     return static_cast<T*>(static_cast<void*>(p));
 }
 
+template <typename T>
+inline const std::byte* as_bytes_pointer(const T* p) {
+    return static_cast<const std::byte*>(static_cast<const void*>(p));
+}
+
 /// Pointers into one row of int8_block32; Byte is std::byte or const std::byte.
 template <typename Byte>
 struct Block32Row {

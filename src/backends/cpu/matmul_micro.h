@@ -112,12 +112,15 @@ inline void prefetch_bytes(const std::byte* p, int64_t n) {
 /// at hand; the rows of a panel, taken at the same time, would be too many streams for the hardware's
 /// prefetcher.
 constexpr int64_t kPrefetchBytes = 8192;
+inline const std::byte* prefetch_start(const std::byte* panel, size_t stride) {
+    return panel + 16 * stride + kPrefetchBytes;
+}
 
 /// sums += one panel straight from the file's blocks.
 template <typename F, int R>
 inline void gemv_panel(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
                        F32x16 sums[R]) {
-    const std::byte* next = weights + 16 * weight_stride + kPrefetchBytes;
+    const std::byte* next = prefetch_start(weights, weight_stride);
     for (int64_t u = 0; u < n_units; ++u, weights += F::kBlockBytes, next += 16 * F::kBlockBytes) {
         if constexpr (F::kBlock == 32) {
             prefetch_bytes(next, 16 * F::kBlockBytes);
@@ -159,10 +162,14 @@ inline F32x16 load_floats_at(const std::byte* p) {
     return load(typed<float>(p));
 }
 
+/// Unpacks units, and meanwhile asks for their share of what will be needed, from `next` on.
 template <typename F>
-inline void unpack_panel(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* out) {
-    for (int64_t u = 0; u < n_units; ++u, weights += F::kBlockBytes, out += panel_unit_bytes<F>()) {
+inline void unpack_panel(const std::byte* weights, size_t weight_stride, int64_t n_units,
+                         const std::byte* next, std::byte* out) {
+    for (int64_t u = 0; u < n_units;
+         ++u, weights += F::kBlockBytes, next += 16 * F::kBlockBytes, out += panel_unit_bytes<F>()) {
         if constexpr (F::kBlock == 32) {
+            prefetch_bytes(next, 16 * F::kBlockBytes);
             Bytes64 w[8];
             F32x16 scale, min = zero();
             F::unpack(weights, weight_stride, w, scale, min);
@@ -180,6 +187,7 @@ inline void unpack_panel(const std::byte* weights, size_t weight_stride, int64_t
                 for (int i = 0; i < F::kSubs / 2; ++i) store_bytes(p + 128 + 64 * i, s.min_pairs[i]);
             }
             F::unpack(weights, weight_stride, [&](int sub, const Bytes64* w) __attribute__((always_inline)) {
+                prefetch_bytes(next + 2 * F::kBlockBytes * sub, 2 * F::kBlockBytes);
                 for (int i = 0; i < 8; ++i) store_bytes(out + 512 * sub + 64 * i, w[i]);
             });
         }

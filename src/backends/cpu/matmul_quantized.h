@@ -17,7 +17,8 @@ struct QuantizedKernels {
     bool mins;
     void (*gemv)(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
                  float* sums);
-    void (*unpack)(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* panel);
+    void (*unpack)(const std::byte* weights, size_t weight_stride, int64_t n_units, const std::byte* next,
+                   std::byte* panel);
     void (*multiply)(int n_rows, const std::byte* panel, int64_t n_units, const Tile& tile, float* sums);
 };
 
@@ -50,8 +51,9 @@ void gemv(const std::byte* weights, size_t weight_stride, int64_t n_units, const
     store(sums, total[0]);
 }
 template <typename F>
-void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_units, std::byte* panel) {
-    unpack_panel<F>(weights, weight_stride, n_units, panel);
+void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_units, const std::byte* next,
+                     std::byte* panel) {
+    unpack_panel<F>(weights, weight_stride, n_units, next, panel);
 }
 
 /// Calls function(Index<R>) with the greatest R of {kTileRows, ..., 4, 2, 1} that is at most n, and returns
@@ -90,31 +92,93 @@ constexpr int prepared_numbers(const QuantizedKernels& f) {
     return 1 + (f.mins && f.block == 256 ? f.subs / 2 : f.subs);
 }
 
-/// Lays out what the sums need of R rows of k activations, `stride` bytes apart (see matmul_micro.h).
-[[gnu::noinline]] inline void prepare_tile(const QuantizedKernels& f, int R, const std::byte* rows,
-                                           size_t stride, int64_t k, std::byte* out) {
+/// Lays out what the sums need of R rows of k activations, `stride` bytes apart (see matmul_micro.h), from
+/// the block `unit` on.
+inline void prepare_tile_by_row(const QuantizedKernels& f, int R, const std::byte* rows, size_t stride,
+                                int64_t k, int64_t unit, std::byte* out) {
     const int64_t n_units = k / f.block;
-    const int numbers = prepared_numbers(f);
+    const int64_t numbers = prepared_numbers(f);
     for (int r = 0; r < R; ++r, rows += stride) {
-        int32_t* to = typed<int32_t>(out) + r;
-        const Block32Row<const std::byte> row32{rows, k};
-        const Block256Row<const std::byte> row256{rows, k};
-        const float* scales = f.block == 32 ? row32.scales() : row256.scales();
-        const int16_t* sums = f.subs == 16 ? row256.sums16() : row256.sums32();
-        for (int64_t u = 0; u < n_units; ++u, to += numbers * R) {
-            std::memcpy(to, scales + u, 4);
-            if (f.block == 32) {
-                const int32_t sum = row32.sums()[u] * -f.offset;
-                std::memcpy(to + R, f.mins ? static_cast<const void*>(row32.scaled_sums() + u) : &sum, 4);
-                continue;
+        int32_t* to = typed<int32_t>(out) + unit * numbers * R + r;
+        if (f.block == 32) {
+            const Block32Row<const std::byte> row{rows, k};
+            for (int64_t u = unit; u < n_units; ++u, to += 2 * R) {
+                const int32_t sum = row.sums()[u] * -f.offset;
+                std::memcpy(to, row.scales() + u, 4);
+                std::memcpy(to + R, f.mins ? static_cast<const void*>(row.scaled_sums() + u) : &sum, 4);
             }
-            for (int i = 0; i < numbers - 1; ++i) {
-                const int32_t sum = f.mins ? 0 : sums[i] * -f.offset;
-                std::memcpy(to + (1 + i) * R, f.mins ? static_cast<const void*>(sums + 2 * i) : &sum, 4);
+            continue;
+        }
+        const Block256Row<const std::byte> row{rows, k};
+        const int16_t* sums = f.subs == 16 ? row.sums16() : row.sums32();
+        for (int64_t u = unit; u < n_units; ++u, to += numbers * R) {
+            const int16_t* s = sums + u * f.subs;
+            std::memcpy(to, row.scales() + u, 4);
+            for (int64_t i = 1; i < numbers; ++i) {
+                const int32_t sum = f.mins ? 0 : s[i - 1] * -f.offset;
+                std::memcpy(to + i * R, f.mins ? static_cast<const void*>(s + 2 * (i - 1)) : &sum, 4);
             }
-            sums += f.subs;
         }
     }
+}
+
+/// 4 numbers of R rows, each to its place `pitch` numbers behind the one before.
+inline void store_columns(const Bytes64 columns[4], int R, int64_t pitch, float* out) {
+    for (int i = 0; i < 4; ++i) store_partial(out + i * pitch, f32_of_bits(as_i32(columns[i])), R);
+}
+
+/// The same, 16 rows at a time, of which R are kept: all 16 must be readable.
+inline int64_t prepare_tile_by_columns(const QuantizedKernels& f, int R, const std::byte* rows, size_t stride,
+                                       int64_t k, std::byte* out) {
+    const int64_t numbers = prepared_numbers(f), pitch = numbers * R;
+    Bytes64 t[4];
+    float* to = typed<float>(out);
+    int64_t unit = 0;
+    if (f.block == 32) {
+        const Block32Row<const std::byte> row{rows, k};
+        const I32x16 factor = splat_i32(-f.offset);
+        for (; unit + 4 <= k / 32; unit += 4, to += 4 * pitch) {
+            transpose_rows(as_bytes_pointer(row.scales() + unit), stride, t);
+            store_columns(t, R, pitch, to);
+            if (f.mins) {
+                transpose_rows(as_bytes_pointer(row.scaled_sums() + unit), stride, t);
+            } else {
+                transpose_rows(as_bytes_pointer(row.sums() + unit), stride, t);
+                for (Bytes64& column : t) column = as_bytes(as_i32(column) * factor);
+            }
+            store_columns(t, R, pitch, to + R);
+        }
+        return unit;
+    }
+    const Block256Row<const std::byte> row{rows, k};
+    const int16_t* sums = f.subs == 16 ? row.sums16() : row.sums32();
+    for (; unit < k / 256; ++unit, sums += f.subs, to += pitch) {
+        for (int r = 0; r < R; ++r)
+            std::memcpy(to + r, as_bytes_pointer(row.scales() + unit) + static_cast<size_t>(r) * stride, 4);
+        float* column = to + R;
+        for (int i = 0; i < f.subs; i += 8) {
+            transpose_rows(as_bytes_pointer(sums + i), stride, t);
+            if (f.mins) {
+                store_columns(t, R, R, column);
+                column += 4 * R;
+                continue;
+            }
+            for (int c = 0; c < 4; ++c, column += 2 * R) {
+                const I32x16 low = shift_right_signed<16>(shift_left<16>(as_i32(t[c])));
+                const I32x16 high = shift_right_signed<16>(as_i32(t[c]));
+                store_partial(column, f32_of_bits(low * splat_i32(-f.offset)), R);
+                store_partial(column + R, f32_of_bits(high * splat_i32(-f.offset)), R);
+            }
+        }
+    }
+    return unit;
+}
+
+/// Prepares R rows; `n_readable` rows lie from `rows` on.
+[[gnu::noinline]] inline void prepare_tile(const QuantizedKernels& f, int R, const std::byte* rows,
+                                           int n_readable, size_t stride, int64_t k, std::byte* out) {
+    const int64_t done = n_readable >= 16 && R >= 4 ? prepare_tile_by_columns(f, R, rows, stride, k, out) : 0;
+    prepare_tile_by_row(f, R, rows, stride, k, done, out);
 }
 
 constexpr QuantizedKernels kQuantizedKernels[] = {
@@ -216,12 +280,12 @@ inline void multiply_many_rows(const MatmulTask& task, const QuantizedKernels& f
         for (int64_t row = begin; row < end; row += kPanelRows, unpacked += one_panel) {
             const Panel panel =
                 panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
-            f.unpack(panel.data, panel.stride, n_units, unpacked);
+            f.unpack(panel.data, panel.stride, n_units, prefetch_start(panel.data, panel.stride), unpacked);
         }
         for (int first = 0; first < task.n_rows;) {
             const std::byte* rows = task.activations + static_cast<size_t>(first) * row_bytes;
             const int n_rows = tile_rows(task.n_rows - first);
-            prepare_tile(f, n_rows, rows, row_bytes, task.weights.k, scratch.prepared);
+            prepare_tile(f, n_rows, rows, task.n_rows - first, row_bytes, task.weights.k, scratch.prepared);
             const Tile tile{rows, row_bytes, scratch.prepared};
             unpacked = scratch.panels;
             for (int64_t row = begin; row < end; row += kPanelRows, unpacked += one_panel) {
@@ -253,7 +317,7 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
         const std::byte* rows = task.activations + static_cast<size_t>(first) * row_bytes;
         std::byte* prepared = scratch.prepared + static_cast<size_t>(first) * row_prepared;
         const int n_rows = tile_rows(task.n_rows - first);
-        prepare_tile(f, n_rows, rows, row_bytes, task.weights.k, prepared);
+        prepare_tile(f, n_rows, rows, task.n_rows - first, row_bytes, task.weights.k, prepared);
         parts[n_parts] = {first, n_rows, {rows, row_bytes, prepared}};
         first += n_rows;
     }
@@ -269,7 +333,9 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
             std::memset(scratch.sums, 0, static_cast<size_t>(task.n_rows) * 64);
             for (int64_t unit = 0; unit < n_units; unit += strip_units) {
                 const int64_t n = n_units - unit < strip_units ? n_units - unit : strip_units;
-                f.unpack(panel.data + unit * f.block_bytes, panel.stride, n, scratch.panels);
+                f.unpack(panel.data + unit * f.block_bytes, panel.stride, n,
+                         prefetch_start(panel.data, panel.stride) + unit * f.block_bytes * kPanelRows,
+                         scratch.panels);
                 for (int i = 0; i < n_parts; ++i) {
                     const Part& part = parts[i];
                     const Tile tile{part.tile.rows + unit * f.block, row_bytes,

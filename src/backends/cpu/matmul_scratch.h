@@ -7,7 +7,7 @@ namespace agave::cpu {
 namespace {
 
 /// Bytes of unpacked panels that stay in the L2 cache beside the activations.
-constexpr size_t kPanelCacheBytes = 384 * 1024;
+constexpr size_t kPanelCacheBytes = 256 * 1024;
 /// Weights of a row that are unpacked at a time when few rows of activations use them: a strip stays in L1.
 constexpr int64_t kStripWeights = 512;
 /// Rows of activations from which panels are unpacked as a whole.
