@@ -43,8 +43,14 @@ void write_answer(const std::vector<T>& numbers) {
 int encode_records(const char* path, bool plain) {
     const ModelFile file = ModelFile::open(path);
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
-    for (std::string record; read_record(record);)
-        write_answer(tokenizer->encode(record, {.add_special = false, .parse_special = !plain}));
+    size_t n_records = 0, n_different = 0;
+    for (std::string record; read_record(record); n_records++) {
+        const std::vector<int32_t> ids =
+            tokenizer->encode(record, {.add_special = false, .parse_special = !plain});
+        n_different += tokenizer->decode(ids, true) != record;
+        write_answer(ids);
+    }
+    std::fprintf(stderr, "%zu of %zu texts do not come back from decoding\n", n_different, n_records);
     return 0;
 }
 
