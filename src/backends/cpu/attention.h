@@ -98,9 +98,7 @@ void finish_row(const AttentionTask& task, int row, int head, int64_t size, floa
     float* out = task.out + row * task.out_stride + int64_t{head} * dim;
     int i = 0;
     for (; i + kFloatLanes <= dim; i += kFloatLanes) store(out + i, load(state + i) * scale);
-    if (i == dim) return;
-    store(state + i, load(state + i) * scale);
-    for (; i < dim; ++i) out[i] = state[i];
+    if (i < dim) store_partial(out + i, load(state + i) * scale, dim - i);
 }
 
 void load_queries(const AttentionTile& tile) {
@@ -110,7 +108,9 @@ void load_queries(const AttentionTile& tile) {
         const int dim = task.shape.head_dim;
         const float* q = task.q + tile.row(unit) * task.q_stride + int64_t{tile.head(unit)} * dim;
         float* scaled = tile.q(unit);
-        for (int d = 0; d < dim; ++d) scaled[d] = q[d] * factor;
+        int d = 0;
+        for (; d + kFloatLanes <= dim; d += kFloatLanes) store(scaled + d, load(q + d) * splat(factor));
+        if (d < dim) store_partial(scaled + d, load_partial(q + d, dim - d) * splat(factor), dim - d);
     }
 }
 
@@ -156,13 +156,13 @@ void score_units(const AttentionTile& tile, const T* keys, const T* next, int64_
     const int place = static_cast<int>(first_key % kSplitTokens);
     const int head_dim = tile.task.shape.head_dim;
     for (int unit = 0; unit < tile.n_units();) {
-        unit += with_block(tile.n_units() - unit, [&]<int Units>(std::integral_constant<int, Units>) {
-            const int begin = tile.keys(unit, first_key, kPageTokens).begin;
-            const int end = tile.keys(unit + Units - 1, first_key, kPageTokens).end;
-            if (begin >= end) return;
-            score_page<Units>(tile.q(unit), head_dim, keys, unit == 0 ? next : keys, head_dim,
-                              tile.scores(unit) + place);
-        });
+        const BlockLoops<T>& loops = block_loops(tile.n_units() - unit, keys);
+        const int begin = tile.keys(unit, first_key, kPageTokens).begin;
+        const int end = tile.keys(unit + loops.units - 1, first_key, kPageTokens).end;
+        if (begin < end)
+            loops.score_page(tile.q(unit), head_dim, keys, unit == 0 ? next : keys, head_dim,
+                             tile.scores(unit) + place);
+        unit += loops.units;
     }
 }
 
@@ -172,25 +172,27 @@ template <typename T>
 void add_piece(const AttentionTile& tile, ValuePiece<T> piece, int64_t first_key, float* sums,
                int64_t sum_stride) {
     const int place = static_cast<int>(first_key % kSplitTokens);
+    const auto add_alone = [&](int unit, int begin, int end) {
+        block_loops(1, piece.values)
+            .add_values(tile.scores(unit) + place, piece, begin, end, sums + unit * sum_stride, sum_stride);
+    };
     for (int unit = 0; unit < tile.n_units();) {
-        unit += with_block(tile.n_units() - unit, [&]<int Units>(std::integral_constant<int, Units>) {
-            const AttentionTile::Range first = tile.keys(unit, first_key, kPageTokens);
-            const AttentionTile::Range last = tile.keys(unit + Units - 1, first_key, kPageTokens);
-            const int common_begin = last.begin;
-            const int common_end = first.end > common_begin ? first.end : common_begin;
-            const auto add_alone = [&](int u, int begin, int end) {
-                add_values<1>(tile.scores(u) + place, piece, begin, end, sums + u * sum_stride, sum_stride);
-            };
-            for (int u = unit; u < unit + Units && first.begin < common_begin; ++u) {
-                const AttentionTile::Range range = tile.keys(u, first_key, kPageTokens);
-                add_alone(u, range.begin, range.end < common_begin ? range.end : common_begin);
-            }
-            add_values<Units>(tile.scores(unit) + place, piece, common_begin, common_end,
-                              sums + unit * sum_stride, sum_stride);
-            for (int u = unit; u < unit + Units && last.end > common_end; ++u)
-                add_alone(u, common_end, tile.keys(u, first_key, kPageTokens).end);
-        });
+        const BlockLoops<T>& loops = block_loops(tile.n_units() - unit, piece.values);
+        const int block_end = unit + loops.units;
+        const AttentionTile::Range first = tile.keys(unit, first_key, kPageTokens);
+        const AttentionTile::Range last = tile.keys(block_end - 1, first_key, kPageTokens);
+        const int common_begin = last.begin;
+        const int common_end = first.end > common_begin ? first.end : common_begin;
+        for (int u = unit; u < block_end && first.begin < common_begin; ++u) {
+            const AttentionTile::Range range = tile.keys(u, first_key, kPageTokens);
+            add_alone(u, range.begin, range.end < common_begin ? range.end : common_begin);
+        }
+        loops.add_values(tile.scores(unit) + place, piece, common_begin, common_end, sums + unit * sum_stride,
+                         sum_stride);
+        for (int u = unit; u < block_end && last.end > common_end; ++u)
+            add_alone(u, common_end, tile.keys(u, first_key, kPageTokens).end);
         piece.next = piece.values;
+        unit = block_end;
     }
 }
 
@@ -210,12 +212,9 @@ void add_page_values(const AttentionTile& tile, const T* values, const T* next, 
         if (width % kFloatLanes == 0) continue;
         // The dimensions that do not fill a vector are padded with zeros elsewhere.
         float* tail = tile.scratch + tile.places.value_tail;
-        for (int key = begin; key < end; ++key) {
-            for (int i = 0; i < kFloatLanes; ++i) {
-                const int from = whole * kFloatLanes + i;
-                tail[key * kFloatLanes + i] = from < width ? to_float(chunk[key * width + from]) : 0.0f;
-            }
-        }
+        const T* last = chunk + whole * kFloatLanes;
+        for (int key = begin; key < end; ++key)
+            store(tail + key * kFloatLanes, load_vector_partial(last + key * width, width % kFloatLanes));
         add_piece(tile, ValuePiece<float>{tail, tail, kFloatLanes, 1}, first_key,
                   sums + d + whole * kFloatLanes, sum_stride);
     }

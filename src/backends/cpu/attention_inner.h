@@ -11,7 +11,6 @@
 namespace agave::cpu {
 namespace {
 
-constexpr int kBlockUnits = 6;  ///< (row, head) pairs that the inner loops take together
 constexpr int kPageVectors = kPageTokens / kFloatLanes;
 
 inline F32x16 load_vector(const float* p) {
@@ -21,13 +20,11 @@ inline F32x16 load_vector(const uint16_t* p) {
     return load_half(p);
 }
 
-inline float to_float(float x) {
-    return x;
+inline F32x16 load_vector_partial(const float* p, int n) {
+    return load_partial(p, n);
 }
-inline float to_float(uint16_t half) {
-    float lanes[kFloatLanes];
-    store(lanes, load_half_partial(&half, 1));
-    return lanes[0];
+inline F32x16 load_vector_partial(const uint16_t* p, int n) {
+    return load_half_partial(p, n);
 }
 
 /// How many vectors of keys or dimensions a block of `units` accumulates at once: a power of two up to a
@@ -125,28 +122,31 @@ void add_values(const float* weights, const ValuePiece<T>& piece, int begin, int
     }
 }
 
-/// Calls body(integral constant) for a block of 1, 2, 3, 4 or 6 units out of the `left` that remain, and
-/// returns the size of the block.
-template <typename Body>
-int with_block(int left, Body&& body) {
-    switch (left) {
-        case 1:
-            body(std::integral_constant<int, 1>());
-            return 1;
-        case 2:
-            body(std::integral_constant<int, 2>());
-            return 2;
-        case 3:
-        case 5:
-            body(std::integral_constant<int, 3>());
-            return 3;
-        case 4:
-            body(std::integral_constant<int, 4>());
-            return 4;
-        default:
-            body(std::integral_constant<int, kBlockUnits>());
-            return kBlockUnits;
+/// The two loops for a block of `units`.
+template <typename T>
+struct BlockLoops {
+    int units;
+    decltype(&score_page<1, T>) score_page;
+    decltype(&add_values<1, T>) add_values;
+};
+template <int Units, typename T>
+constexpr BlockLoops<T> kLoopsOf = {Units, score_page<Units, T>, add_values<Units, T>};
+
+/// The loops for the largest block that is compiled and not larger than the `left` units that remain. Floats,
+/// the less common format, have fewer.
+inline const BlockLoops<uint16_t>& block_loops(int left, const uint16_t*) {
+    if constexpr (kAccumulatorVectors >= 6) {
+        if (left >= 6) return kLoopsOf<6, uint16_t>;
+        if (left >= 4) return kLoopsOf<4, uint16_t>;
+        if (left == 3) return kLoopsOf<3, uint16_t>;
     }
+    return left >= 2 ? kLoopsOf<2, uint16_t> : kLoopsOf<1, uint16_t>;
+}
+inline const BlockLoops<float>& block_loops(int left, const float*) {
+    if constexpr (kAccumulatorVectors >= 6) {
+        if (left >= 4) return kLoopsOf<4, float>;
+    }
+    return kLoopsOf<1, float>;
 }
 
 }  // namespace

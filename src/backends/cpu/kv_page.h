@@ -28,11 +28,11 @@ inline std::byte* page_of(const KvView& kv, int64_t position) {
     return kv.base + static_cast<size_t>(kv.page_ids[position / kPageTokens]) * kv.page_stride;
 }
 
-inline void store_vector(float* p, F32x16 x) {
-    store(p, x);
+inline void store_vector(float* p, F32x16 x, int n) {
+    store_partial(p, x, n);
 }
-inline void store_vector(uint16_t* p, F32x16 x) {
-    store_half(p, x);
+inline void store_vector(uint16_t* p, F32x16 x, int n) {
+    store_half_partial(p, x, n);
 }
 
 template <typename T>
@@ -42,7 +42,7 @@ void store_kv_as(T* page, const KvShape& shape, int token, const float* k, const
         for (int d = 0; d < shape.head_dim; d += 16) {
             const int n = shape.head_dim - d < 16 ? shape.head_dim - d : 16;
             T stored[16];
-            store_vector(stored, load_partial(k + d, n));
+            store_vector(stored, load_partial(k + d, n), n);
             for (int i = 0; i < n; ++i) out[(d + i) * kPageTokens] = stored[i];
         }
         T* values = page + head * head_elements(shape) + key_elements(shape);
@@ -51,10 +51,8 @@ void store_kv_as(T* page, const KvShape& shape, int token, const float* k, const
             const int chunk = d / kChunkDims * kChunkDims;
             const int width =
                 shape.value_head_dim - chunk < kChunkDims ? shape.value_head_dim - chunk : kChunkDims;
-            T stored[16];
-            store_vector(stored, load_partial(v + d, n));
-            T* place = values + int64_t{chunk} * kPageTokens + token * width + (d - chunk);
-            for (int i = 0; i < n; ++i) place[i] = stored[i];
+            store_vector(values + int64_t{chunk} * kPageTokens + token * width + (d - chunk),
+                         load_partial(v + d, n), n);
         }
     }
 }
