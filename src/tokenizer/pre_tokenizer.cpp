@@ -265,10 +265,15 @@ const char* match_deepseek_punctuation(const char* p, const char* end) {
         {{0x21, 0x2F}, {0x3A, 0x7E}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}, {0x2018, 0x201F}, {0x3000, 0x3002}});
 }
 
-/// \s+$ (DeepSeek LLM)
+/// Where \s+$ (DeepSeek LLM) begins in the text from p: anchored at the end, it is looked for but once.
 const char* match_last_spaces(const char* p, const char* end) {
-    const char* q = run_end(p, end, set_space);
-    return q == end ? q : p;
+    const char* after_last_word = p;
+    while (p != end) {
+        const Char c = char_at(p, end);
+        p += c.n_bytes;
+        if (!c.in(set_space)) after_last_word = p;
+    }
+    return after_last_word;
 }
 
 /// [一-龥ࠀ-一가-퟿]+ (DeepSeek LLM and Coder)
@@ -384,6 +389,12 @@ void split_stage(const PieceMatcher* stage, size_t n_stages, const char* begin, 
     const auto piece = [&](const char* from, const char* to) {
         if (from != to) split_stage(stage + 1, n_stages - 1, from, to, lengths);
     };
+    if (*stage == match_last_spaces) {
+        const char* spaces = match_last_spaces(begin, end);
+        piece(begin, spaces);
+        piece(spaces, end);
+        return;
+    }
     const char* gap = begin;
     for (const char* p = begin; p != end;) {
         const char* q = (*stage)(p, end);

@@ -88,15 +88,20 @@ TEST(PreTokenizer, PiecesOfAnyBytesAddUpToTheText) {
     }
 }
 
-TEST(PreTokenizer, AMegabyteOfOneCharacterTakesLinearTime) {
-    for (const PreTokenizer* p = known_pre_tokenizers(); p->name != nullptr; p++) {
+TEST(PreTokenizer, LongRunsTakeLinearTime) {
+    for (const char* name : {"gpt-2", "llama-bpe", "qwen35", "smollm", "gpt-4o", "tekken", "bloom",
+                             "deepseek-llm", "deepseek-coder", "deepseek-v3"}) {
+        const PreTokenizer* p = find_pre_tokenizer(name);
         for (const std::string_view unit :
-             {" ", "\n", "a", "1", ".", " a", "\n ", "aA", "A", "\xCC\x81", "\xFF", "\x01"}) {
-            std::string text;
-            while (text.size() < 1'000'000 / 10) text += unit;
-            std::vector<uint32_t> lengths;
-            split_pieces(*p, text, lengths);
-            ASSERT_EQ(std::accumulate(lengths.begin(), lengths.end(), size_t{0}), text.size());
+             {" ", "\n", "a", "1", ".", " a", "\n ", "aA", "A", "\xE4\xB8\x80", "\xCC\x81", "\xFF", "\x01"}) {
+            for (const std::string_view last : {"", "x", "x "}) {
+                std::string text;
+                while (text.size() < 100'000) text += unit;
+                text += last;
+                std::vector<uint32_t> lengths;
+                split_pieces(*p, text, lengths);
+                ASSERT_EQ(std::accumulate(lengths.begin(), lengths.end(), size_t{0}), text.size());
+            }
         }
     }
 }
