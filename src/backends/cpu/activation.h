@@ -84,20 +84,20 @@ void for_each_vector(const float* x, const float* y, int64_t n, float* out, F f)
     }
 }
 
-void silu_gate(const float* gate, const float* up, int64_t n, float* out) {
+inline void silu_gate(const float* gate, const float* up, int64_t n, float* out) {
     for_each_vector(gate, up, n, out, [](F32x16 g, F32x16 u) { return silu(g) * u; });
 }
 
-void gelu_gate(const float* gate, const float* up, int64_t n, float* out) {
+inline void gelu_gate(const float* gate, const float* up, int64_t n, float* out) {
     for_each_vector(gate, up, n, out, [](F32x16 g, F32x16 u) { return gelu(g) * u; });
 }
 
-void softcap(float* x, int64_t n, float cap) {
+inline void softcap(float* x, int64_t n, float cap) {
     const F32x16 factor = splat(cap);
     for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return factor * tanh(value / factor); });
 }
 
-void add(const float* x, int64_t n, float* out) {
+inline void add(const float* x, int64_t n, float* out) {
     for_each_vector(out, x, n, out, [](F32x16 a, F32x16 b) { return a + b; });
 }
 

@@ -297,7 +297,7 @@ void run_item(const AttentionTile& tile, int64_t part, float* partials) {
     run_some_splits<T>(tile, begin, end < plan.n_splits ? end : plan.n_splits, partials);
 }
 
-void attention_item(const AttentionTask& task, int64_t item, float* partials, std::byte* scratch) {
+inline void attention_item(const AttentionTask& task, int64_t item, float* partials, std::byte* scratch) {
     const AttentionPlan plan = plan_attention(task);
     const int64_t part = item % plan.items_per_tile;
     const int64_t tile_number = item / plan.items_per_tile;
@@ -321,7 +321,7 @@ void attention_item(const AttentionTask& task, int64_t item, float* partials, st
 }
 
 /// Joins the splits of the rows and heads [begin, end), numbered [kv head][row][head of the group], in place.
-void attention_merge(const AttentionTask& task, int begin, int end, float* partials) {
+inline void attention_merge(const AttentionTask& task, int begin, int end, float* partials) {
     const AttentionPlan plan = plan_attention(task);
     const int64_t size = plan.partial_size;
     for (int unit = begin; unit < end; ++unit) {

@@ -1,5 +1,8 @@
 #include "backends/cpu/kernels.h"
 
+#include <array>
+#include <iterator>
+
 #include "backends/cpu/activation_row.h"
 #include "backends/cpu/levels.h"
 #include "backends/cpu/matmul_scratch.h"
@@ -21,6 +24,27 @@ constexpr const Kernels* kLevels[] = {
 #endif
 };
 
+/// The tables, where a level takes the kernels that it leaves out from the one before it.
+std::array<Kernels, std::size(kLevels)> complete_tables() {
+    std::array<Kernels, std::size(kLevels)> tables;
+    for (size_t i = 0; i < tables.size(); ++i) {
+        tables[i] = *kLevels[i];
+        const auto inherit = [&](auto member) {
+            if (!(tables[i].*member)) tables[i].*member = tables[i - 1].*member;
+        };
+        inherit(&Kernels::rms_norm);
+        inherit(&Kernels::rope);
+        inherit(&Kernels::silu_gate);
+        inherit(&Kernels::gelu_gate);
+        inherit(&Kernels::softcap);
+        inherit(&Kernels::add);
+        inherit(&Kernels::store_kv);
+        inherit(&Kernels::attention_item);
+        inherit(&Kernels::attention_merge);
+    }
+    return tables;
+}
+
 }  // namespace
 
 std::vector<CpuLevel> available_levels() {
@@ -41,8 +65,9 @@ size_t matmul_scratch_bytes(int64_t k) {
 }
 
 const Kernels& kernels(CpuLevel level) {
-    for (const Kernels* table : kLevels)
-        if (table->level == level && level <= best_cpu_level()) return *table;
+    static const std::array<Kernels, std::size(kLevels)> tables = complete_tables();
+    for (const Kernels& table : tables)
+        if (table.level == level && level <= best_cpu_level()) return table;
     fail(ErrorKind::unsupported, "the CPU level \"%s\" is not in this build or not in this processor",
          cpu_level_name(level));
 }

@@ -23,6 +23,9 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.activation_for = activation_for;
     table.quantize_row = quantize_row;
     table.matmul = matmul;
+    // Beyond the products of matrices, the upper levels have nothing that the one before lacks: they take
+    // its.
+#if !defined(__AVX512BF16__) && !defined(__ARM_FEATURE_DOTPROD)
     table.rms_norm = rms_norm;
     table.rope = rope;
     table.silu_gate = silu_gate;
@@ -32,6 +35,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
+#endif
     table.peak = peak_loops();
     return table;
 }

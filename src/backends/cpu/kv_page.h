@@ -57,8 +57,8 @@ void store_kv_as(T* page, const KvShape& shape, int token, const float* k, const
     }
 }
 
-void store_kv(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position, const float* k,
-              const float* v) {
+inline void store_kv(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position,
+                     const float* k, const float* v) {
     std::byte* page = page_of(kv, position);
     const int token = static_cast<int>(position % kPageTokens);
     if (format == KvFormat::f16) {

@@ -9,7 +9,7 @@ namespace {
 
 /// Root mean square norm (Zhang & Sennrich 2019, arXiv:1910.07467). The squares are summed in 64 lanes, the
 /// lanes in a fixed tree, so that the order depends on n alone.
-void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* out) {
+inline void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* out) {
     F32x16 sums[4] = {zero(), zero(), zero(), zero()};
     int64_t i = 0;
     for (; i + 64 <= n; i += 64) {

@@ -46,8 +46,8 @@ void rope_adjacent(float* x, int n_pairs, const float* cosines, const float* sin
     }
 }
 
-void rope(float* x, int n_heads, int head_dim, int n_pairs, bool halves, const float* cosines,
-          const float* sines) {
+inline void rope(float* x, int n_heads, int head_dim, int n_pairs, bool halves, const float* cosines,
+                 const float* sines) {
     for (int head = 0; head < n_heads; ++head, x += head_dim) {
         if (halves) {
             rope_halves(x, n_pairs, cosines, sines);
