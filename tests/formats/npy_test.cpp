@@ -88,6 +88,20 @@ TEST(Npy, DecodesEveryFormatLikeTheWholeTensor) {
     }
 }
 
+TEST(Npy, FindsTheBlocksOfEachPiece) {
+    const TemporaryFolder folder;
+    Tensor tensor;
+    tensor.format = Format::q8_0;
+    tensor.n_dims = 2;
+    tensor.shape = {4096, 130, 1, 1};
+    tensor.n_bytes = tensor.row_bytes() * 130;
+    std::vector<std::byte> blocks(tensor.n_bytes);
+    for (size_t i = 0; i < blocks.size(); i++) blocks[i] = static_cast<std::byte>(i * i >> 8 & 0x3F);
+    tensor.data = blocks.data();
+    write_npy_tensor(folder / "x.npy", tensor);
+    EXPECT_EQ(read_npy(folder / "x.npy").data, decode_tensor(tensor));
+}
+
 template <typename Call>
 void expect_error(ErrorKind kind, const std::string& words, Call call) {
     try {
