@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -54,10 +53,8 @@ class AttributeGetter {
             const size_t dot = rest.find('.');
             const std::string_view part = rest.substr(0, dot);
             int64_t number = 0;
-            const auto result = std::from_chars(part.data(), part.data() + part.size(), number);
-            const bool numeric =
-                result.ec == std::errc() && result.ptr == part.data() + part.size() && part[0] != '-';
-            parts_.push_back(numeric ? Value::integer(number) : Value::string(std::string(part)));
+            const bool numeric = text::parse_integer(part, 10, number) == text::Parsed::whole;
+            parts_.push_back(numeric ? Value::integer(number) : Value::string(part));
             if (dot == std::string_view::npos) break;
             rest.remove_prefix(dot + 1);
         }
@@ -109,7 +106,7 @@ Value filter_batch(Interpreter&, const Value& v, Places a, const Arguments&) {
     if (batch.empty()) return generator(std::move(batches));
     if (!absent(a[1]) && static_cast<int64_t>(batch.size()) < size) {
         check_size(static_cast<size_t>(size) * sizeof(Value));
-        batch.resize(static_cast<size_t>(size), a[1]);
+        while (static_cast<int64_t>(batch.size()) < size) batch.push_back(a[1]);
     }
     finish();
     return generator(std::move(batches));
@@ -126,7 +123,8 @@ Value filter_slice(Interpreter&, const Value& v, Places a, const Arguments&) {
     int64_t begin = 0;
     for (int64_t i = 0; i < n; i++) {
         const int64_t end = begin + size / n + (i < size % n ? 1 : 0);
-        std::vector<Value> part(items.items().begin() + begin, items.items().begin() + end);
+        std::vector<Value> part;
+        append_values(part, items.items().data() + begin, static_cast<size_t>(end - begin));
         if (!absent(a[1]) && i >= size % n) part.push_back(a[1]);
         slices.push_back(Value::list(std::move(part)));
         begin = end;
@@ -226,13 +224,11 @@ bool parse_float(std::string_view content, double& number) {
     const char* end = digits.data() + digits.size();
     const std::string word = text::lower(begin);
     if (word.find("nan(") != std::string::npos || begin == end) return false;
-    const auto result = std::from_chars(begin, end, number);
-    if (result.ec == std::errc::result_out_of_range) {
-        const size_t exponent = word.find("e-");
-        number = exponent != std::string::npos ? 0.0 : *begin == '-' ? -HUGE_VAL : HUGE_VAL;
-        return result.ptr == end;
-    }
-    return result.ec == std::errc() && result.ptr == end;
+    const text::Parsed parsed = text::parse_float(begin, number);
+    if (parsed != text::Parsed::overflow) return parsed == text::Parsed::whole;
+    const bool tiny = word.find("e-") != std::string::npos;
+    number = tiny ? 0.0 : *begin == '-' ? -HUGE_VAL : HUGE_VAL;
+    return true;
 }
 
 /// Python's int(text, base), or false. Throws when it does not fit.
@@ -257,11 +253,9 @@ bool parse_integer(std::string_view content, int64_t base, int64_t& number) {
         if (content[i] == '-' || content[i] == '+') return false;
         digits += content[i];
     }
-    const char* end = digits.data() + digits.size();
-    const auto result = std::from_chars(digits.data(), end, number, static_cast<int>(base));
-    if (result.ec == std::errc::result_out_of_range && result.ptr == end)
-        fail_value("integer overflow: a number does not fit into 64 bits");
-    return result.ec == std::errc() && result.ptr == end;
+    const text::Parsed parsed = text::parse_integer(digits, static_cast<int>(base), number, true);
+    if (parsed == text::Parsed::overflow) fail_value("integer overflow: a number does not fit into 64 bits");
+    return parsed == text::Parsed::whole;
 }
 
 Value truncate(double number) {
@@ -299,7 +293,8 @@ Value filter_format(Interpreter&, const Value& v, Places, const Arguments& argum
     if (!arguments.positional.empty() && !arguments.keyword.empty())
         fail_value("format takes arguments by position or by name, not both");
     if (arguments.keyword.empty())
-        return format_percent(soft_string(v), Value::list(arguments.positional, ListKind::tuple));
+        return format_percent(soft_string(v), Value::list_of(arguments.positional.data(),
+                                                             arguments.positional.size(), ListKind::tuple));
     Value names = Value::dict();
     for (const auto& [key, value] : arguments.keyword) names.dict_object().set(key, value);
     return format_percent(soft_string(v), names);
@@ -365,7 +360,7 @@ Value filter_join(Interpreter&, const Value& v, Places a, const Arguments&) {
 
 Value filter_list(Interpreter&, const Value& v, Places, const Arguments&) {
     const Value items = iterate(v);
-    return items.is_list(ListKind::list) ? items : Value::list(items.items());
+    return items.is_list(ListKind::list) ? items : Value::list_of(items.items().data(), items.items().size());
 }
 
 Value filter_lower(Interpreter&, const Value& v, Places, const Arguments&) {
@@ -386,8 +381,9 @@ const Value* keyword(const Arguments& arguments, std::string_view name) {
 
 /// The arguments after the first `n` positional ones.
 Arguments rest_of(const Arguments& arguments, size_t n) {
-    Arguments rest = arguments;
-    rest.positional.erase(rest.positional.begin(), rest.positional.begin() + static_cast<ptrdiff_t>(n));
+    Arguments rest;
+    append_values(rest.positional, arguments.positional.data() + n, arguments.positional.size() - n);
+    rest.keyword = arguments.keyword;
     return rest;
 }
 
@@ -488,7 +484,8 @@ Value filter_reverse(Interpreter&, const Value& v, Places, const Arguments&) {
     if (v.is(Type::string)) return slice(v, Value::missing(), Value::missing(), Value::integer(-1));
     const bool is_generator = v.is_list(ListKind::generator);
     const Value items = iterate(v);
-    std::vector<Value> reversed(items.items().rbegin(), items.items().rend());
+    std::vector<Value> reversed;
+    for (size_t i = items.items().size(); i-- > 0;) reversed.push_back(items.items()[i]);
     return Value::list(std::move(reversed), is_generator ? ListKind::list : ListKind::generator);
 }
 
@@ -520,7 +517,8 @@ Value filter_round(Interpreter&, const Value& v, Places a, const Arguments&) {
         char digits[700];
         const int n_digits =
             std::snprintf(digits, sizeof digits, "%.*f", static_cast<int>(precision), number);
-        if (std::from_chars(digits, digits + n_digits, rounded).ec != std::errc()) rounded = number;
+        if (text::parse_float({digits, static_cast<size_t>(n_digits)}, rounded) != text::Parsed::whole)
+            rounded = number;
     }
     return v.is_integral() ? truncate(rounded) : Value::floating(rounded);
 }
@@ -530,20 +528,19 @@ Value filter_safe(Interpreter&, const Value& v, Places, const Arguments&) {
 }
 
 Value filter_sort(Interpreter&, const Value& v, Places a, const Arguments&) {
-    std::vector<AttributeGetter> getters;
-    if (a[2].is(Type::string)) {
-        std::string_view rest = a[2].text();
-        for (size_t comma; (comma = rest.find(',')) != std::string_view::npos; rest.remove_prefix(comma + 1))
-            getters.emplace_back(Value::string(std::string(rest.substr(0, comma))));
-        getters.emplace_back(Value::string(std::string(rest)));
-    } else {
-        getters.emplace_back(a[2]);
-    }
     const Value items = iterate(v);
     std::vector<Value> keys, sorted;
     for (const Value& item : items.items()) {
         std::vector<Value> key;
-        for (const AttributeGetter& getter : getters) key.push_back(fold_case(getter.get(item), flag(a[1])));
+        std::string_view rest;
+        if (a[2].is(Type::string)) rest = a[2].text();
+        while (true) {
+            const size_t comma = rest.find(',');
+            const AttributeGetter getter(rest.empty() ? a[2] : Value::string(rest.substr(0, comma)));
+            key.push_back(fold_case(getter.get(item), flag(a[1])));
+            if (comma == std::string_view::npos) break;
+            rest.remove_prefix(comma + 1);
+        }
         keys.push_back(Value::list(std::move(key)));
     }
     for (uint32_t i : sorted_order(keys, flag(a[0]))) sorted.push_back(items.items()[i]);

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -68,10 +67,11 @@ std::string sign_of(bool negative, char sign) {
 std::string format_integer(int64_t value, const Specification& s) {
     const int base = s.type == 'x' || s.type == 'X' ? 16 : s.type == 'o' ? 8 : s.type == 'b' ? 2 : 10;
     const uint64_t magnitude = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
-    char buffer[72];
-    const auto result = std::to_chars(buffer, buffer + sizeof buffer, magnitude, base);
-    std::string digits(buffer, result.ptr);
-    if (s.type == 'X') digits = text::upper(digits);
+    std::string digits;
+    for (uint64_t rest = magnitude; rest > 0 || digits.empty(); rest /= static_cast<uint64_t>(base))
+        digits.insert(
+            0, 1,
+            (s.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % static_cast<uint64_t>(base)]);
     while (s.precision > static_cast<int>(digits.size())) digits.insert(0, 1, '0');
     if (s.group) group_digits(digits, s.group, base == 10 ? 3 : 4);
     if (s.alternate && base != 10) digits.insert(0, std::string("0") + s.type);
@@ -427,11 +427,8 @@ class BraceFormatter {
             if (end == std::string_view::npos || end < 2) fail_value("bad name in a format");
             const std::string_view part = name.substr(1, end - 1);
             int64_t index = 0;
-            const auto result = std::from_chars(part.data(), part.data() + part.size(), index);
-            const bool numeric =
-                result.ec == std::errc() && result.ptr == part.data() + part.size() && part[0] != '-';
-            const Value key =
-                numeric && !is_attribute ? Value::integer(index) : Value::string(std::string(part));
+            const bool numeric = text::parse_integer(part, 10, index) == text::Parsed::whole;
+            const Value key = numeric && !is_attribute ? Value::integer(index) : Value::string(part);
             value = is_attribute ? attribute(value, key) : subscript(value, key);
             name.remove_prefix(is_attribute ? end : end + 1);
         }
@@ -439,17 +436,16 @@ class BraceFormatter {
     }
 
     Value root(std::string_view name) {
-        size_t index = 0;
-        const auto result = std::from_chars(name.data(), name.data() + name.size(), index);
-        const bool numeric =
-            !name.empty() && result.ec == std::errc() && result.ptr == name.data() + name.size();
+        int64_t index = 0;
+        const bool numeric = text::parse_integer(name, 10, index) == text::Parsed::whole;
         if (name.empty() || numeric) {
             if (numeric ? automatic_ > 0 : explicit_)
                 fail_value("a format mixes numbered and unnumbered fields");
             if (numeric) explicit_ = true;
             if (!numeric) index = automatic_++;
-            if (index >= positional_.size()) fail_value("not enough arguments for a format");
-            return positional_[index];
+            if (static_cast<uint64_t>(index) >= positional_.size())
+                fail_value("not enough arguments for a format");
+            return positional_[static_cast<size_t>(index)];
         }
         for (const auto& [key, value] : keyword_)
             if (key.text() == name) return value;
@@ -459,7 +455,7 @@ class BraceFormatter {
     const Value& self_;
     const std::vector<Value>& positional_;
     const std::vector<std::pair<Value, Value>>& keyword_;
-    size_t automatic_ = 0;
+    int64_t automatic_ = 0;
     bool explicit_ = false;
 };
 

@@ -94,7 +94,8 @@ Value make_namespace(Interpreter& interpreter, const Value&, const Value*, const
 
 Value make_cycler(Interpreter&, const Value&, const Value*, const Arguments& arguments) {
     if (arguments.positional.empty() || !arguments.keyword.empty()) fail_value("cycler() needs items");
-    return Value::of(new FunctionObject(FunctionKind::cycler, 0, Value::list(arguments.positional)));
+    return Value::of(new FunctionObject(
+        FunctionKind::cycler, 0, Value::list_of(arguments.positional.data(), arguments.positional.size())));
 }
 
 Value make_joiner(Interpreter&, const Value&, const Value* a, const Arguments&) {

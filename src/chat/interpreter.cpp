@@ -248,8 +248,7 @@ void Interpreter::evaluate_arguments(const Node& node, Scope* scope, Arguments& 
             add_keyword(program_.constants[argument.a], evaluate(program_.child(argument, 0), scope));
         } else if (argument.kind == NodeKind::spread_list) {
             const Value items = iterate(evaluate(program_.child(argument, 0), scope));
-            arguments.positional.insert(arguments.positional.end(), items.items().begin(),
-                                        items.items().end());
+            append_values(arguments.positional, items.items().data(), items.items().size());
         } else if (argument.kind == NodeKind::spread_dict) {
             const Value dict = evaluate(program_.child(argument, 0), scope);
             position = argument.position;
@@ -654,7 +653,7 @@ Value Interpreter::call_loop(LoopObject& loop, const std::string& method, const 
         if (values.empty()) fail_value("loop.cycle has nothing to cycle through");
         return values[static_cast<size_t>(loop.index0) % values.size()];
     }
-    Value now_value = Value::list(values, ListKind::tuple);
+    Value now_value = Value::list_of(values.data(), values.size(), ListKind::tuple);
     const bool changed = loop.last_changed.is(Type::missing) || !equal(loop.last_changed, now_value);
     loop.last_changed = std::move(now_value);
     return Value::boolean(changed);

@@ -1,5 +1,3 @@
-#include <charconv>
-
 #define RAPIDJSON_HAS_STDSTRING 0
 #define RAPIDJSON_ASSERT(x) static_cast<void>(x)
 #define RAPIDJSON_NOEXCEPT_ASSERT(x) static_cast<void>(x)
@@ -14,6 +12,7 @@
 
 #include "base/error.h"
 #include "chat/json.h"
+#include "chat/text.h"
 
 namespace agave::chat::jinja {
 
@@ -34,27 +33,27 @@ class Builder {
 
     /// Numbers come as text, so that integers and their digits stay what they are.
     bool RawNumber(const char* digits, unsigned length, bool) {
-        const char* end = digits + length;
-        const std::string_view text(digits, length);
-        if (text.find_first_of(".eE") == std::string_view::npos) {
+        const std::string_view number_text(digits, length);
+        if (number_text.find_first_of(".eE") == std::string_view::npos) {
             int64_t whole = 0;
-            if (std::from_chars(digits, end, whole).ec == std::errc()) return add(Value::integer(whole));
+            if (text::parse_integer(number_text, 10, whole, true) == text::Parsed::whole)
+                return add(Value::integer(whole));
             problem = "an integer does not fit into 64 bits";
             return false;
         }
         double number = 0;
-        if (std::from_chars(digits, end, number).ec != std::errc()) {
+        if (text::parse_float(number_text, number) != text::Parsed::whole) {
             problem = "a number is out of range";
             return false;
         }
         return add(Value::floating(number));
     }
     bool String(const char* text, unsigned length, bool) {
-        return add(Value::string(std::string(text, length)));
+        return add(Value::string(std::string_view(text, length)));
     }
     bool StartObject() { return open(Value::dict()); }
     bool Key(const char* text, unsigned length, bool) {
-        keys_.push_back(Value::string(std::string(text, length)));
+        keys_.push_back(Value::string(std::string_view(text, length)));
         return true;
     }
     bool EndObject(unsigned) { return close(); }

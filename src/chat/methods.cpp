@@ -230,7 +230,7 @@ Value split(const Value& self, Places a, bool from_right) {
         content = from_right ? content.substr(0, at) : after;
     }
     parts.push_back(like(self, content));
-    if (from_right) parts = std::vector<Value>(parts.rbegin(), parts.rend());
+    for (size_t i = 0, j = parts.size() - 1; from_right && i < j; i++, j--) std::swap(parts[i], parts[j]);
     return Value::list(std::move(parts));
 }
 Value str_split(Interpreter&, const Value& s, Places a, const Arguments&) {

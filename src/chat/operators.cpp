@@ -126,7 +126,7 @@ Value repeat(const Value& value, const Value& count) {
     if (n && items.size() > (uint64_t{1} << 24) / n) throw Failure{Failure::limit, "a list gets too long"};
     spend(n * items.size());
     std::vector<Value> out;
-    for (uint64_t i = 0; i < n && !items.empty(); i++) out.insert(out.end(), items.begin(), items.end());
+    for (uint64_t i = 0; i < n && !items.empty(); i++) append_values(out, items.data(), items.size());
     return Value::list(std::move(out), value.list_object().kind);
 }
 
@@ -161,8 +161,9 @@ Value binary(Operator op, const Value& a, const Value& b) {
     if (op == Operator::add) {
         if (a.is(Type::string) && b.is(Type::string)) return concatenate(a, b);
         if (is_row(a) && is_row(b) && is_tuple(a) == is_tuple(b)) {
-            std::vector<Value> items(a.items());
-            items.insert(items.end(), b.items().begin(), b.items().end());
+            std::vector<Value> items;
+            append_values(items, a.items().data(), a.items().size());
+            append_values(items, b.items().data(), b.items().size());
             return Value::list(std::move(items), is_tuple(a) ? ListKind::tuple : ListKind::list);
         }
     }
@@ -275,7 +276,7 @@ Value iterate(const Value& value) {
             const size_t begin = list.position;
             list.position = list.items.size();
             if (begin == 0) return value;
-            return Value::list({list.items.begin() + static_cast<ptrdiff_t>(begin), list.items.end()});
+            return Value::list_of(list.items.data() + begin, list.items.size() - begin);
         }
         default:
             fail_value("'%s' object is not iterable", type_name(value));

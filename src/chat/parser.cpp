@@ -1,5 +1,3 @@
-#include <charconv>
-
 #include "chat/ast.h"
 #include "chat/lexer.h"
 #include "chat/text.h"
@@ -112,24 +110,25 @@ class Parser {
         return static_cast<uint32_t>(program_.constants.size() - 1);
     }
     uint32_t intern(std::string_view name) {
-        Value key = Value::string(std::string(name));
+        Value key = Value::string(name);
         if (const Value* index = names_.find(key)) return static_cast<uint32_t>(index->to_integer());
         const uint32_t index = add_constant(key);
         names_.set(std::move(key), Value::integer(index));
         return index;
     }
-    uint32_t add(NodeKind kind, uint32_t position, const NodeList& children, uint32_t a = 0, uint8_t op = 0) {
+    uint32_t add_node(NodeKind kind, uint32_t position, const uint32_t* children, size_t n, uint32_t a,
+                      uint8_t op) {
         Node node;
         node.kind = kind;
         node.op = op;
         node.position = position;
         node.first = static_cast<uint32_t>(program_.children.size());
-        node.count = static_cast<uint32_t>(children.size());
+        node.count = static_cast<uint32_t>(n);
         node.a = a;
-        for (uint32_t child : children) {
-            if (program_.nodes[child].height >= node.height)
-                node.height = static_cast<uint16_t>(program_.nodes[child].height + 1);
-            program_.children.push_back(child);
+        for (size_t i = 0; i < n; i++) {
+            const uint16_t height = program_.nodes[children[i]].height;
+            if (height >= node.height) node.height = static_cast<uint16_t>(height + 1);
+            program_.children.push_back(children[i]);
         }
         if (node.height > max_height) {
             error_position_ = position;
@@ -137,6 +136,13 @@ class Parser {
         }
         program_.nodes.push_back(node);
         return static_cast<uint32_t>(program_.nodes.size() - 1);
+    }
+    uint32_t add(NodeKind kind, uint32_t position, std::initializer_list<uint32_t> children, uint32_t a = 0,
+                 uint8_t op = 0) {
+        return add_node(kind, position, children.begin(), children.size(), a, op);
+    }
+    uint32_t add(NodeKind kind, uint32_t position, const NodeList& children, uint32_t a = 0) {
+        return add_node(kind, position, children.data(), children.size(), a, 0);
     }
     uint32_t add_constant_node(uint32_t position, Value value) {
         return add(NodeKind::constant, position, {}, add_constant(std::move(value)));
@@ -296,18 +302,18 @@ class Parser {
         std::string digits;
         for (char c : token().text)
             if (c != '_') digits += c;
-        const char* end = digits.data() + digits.size();
         if (token().kind == TokenKind::floating) {
             double number = 0;
-            const auto result = std::from_chars(digits.data(), end, number);
-            if (result.ec != std::errc()) fail_here("a number is out of range");
+            if (text::parse_float(digits, number) != text::Parsed::whole)
+                fail_here("a number is out of range");
             return Value::floating(number);
         }
         const char letter = digits.size() > 1 ? static_cast<char>(digits[1] | 32) : '\0';
         const int base = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
         int64_t number = 0;
-        const auto result = std::from_chars(digits.data() + (base == 10 ? 0 : 2), end, number, base);
-        if (result.ec != std::errc()) fail_here("an integer does not fit into 64 bits");
+        if (text::parse_integer(std::string_view(digits).substr(base == 10 ? 0 : 2), base, number) !=
+            text::Parsed::whole)
+            fail_here("an integer does not fit into 64 bits");
         return Value::integer(number);
     }
 
@@ -327,17 +333,17 @@ class Parser {
             if (simple != std::string_view::npos) {
                 out += values[simple];
             } else if (n_hex || (letter >= '0' && letter <= '7')) {
-                const char* begin = raw.data() + i + (n_hex ? 1 : 0);
-                const char* limit = raw.data() + raw.size();
-                const int n_digits = n_hex ? n_hex : 3;
-                const char* end = limit - begin < n_digits ? limit : begin + n_digits;
-                uint32_t code_point = 0;
-                const auto result = std::from_chars(begin, end, code_point, n_hex ? 16 : 8);
-                const bool whole = n_hex == 0 || (result.ptr == end && end - begin == n_digits);
+                std::string_view digits =
+                    raw.substr(i + (n_hex ? 1 : 0), static_cast<size_t>(n_hex ? n_hex : 3));
+                if (!n_hex) digits = digits.substr(0, digits.find_first_not_of("01234567"));
+                int64_t code_point = 0;
+                const bool whole =
+                    text::parse_integer(digits, n_hex ? 16 : 8, code_point) == text::Parsed::whole &&
+                    (!n_hex || static_cast<int>(digits.size()) == n_hex);
                 if (!whole || code_point > 0x10FFFF || (code_point >= 0xD800 && code_point < 0xE000))
                     fail_here("a string has a bad escape");
-                text::append_code_point(out, code_point);
-                i = static_cast<size_t>(result.ptr - raw.data()) - 1;
+                text::append_code_point(out, static_cast<uint32_t>(code_point));
+                i += digits.size() - (n_hex ? 0 : 1);
             } else if (letter == 'N') {
                 fail_here("the escape \\N is not supported");
             } else {

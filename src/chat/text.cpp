@@ -281,6 +281,31 @@ void append_repr(std::string& out, std::string_view text) {
     out += static_cast<char>(quote);
 }
 
+Parsed parse_integer(std::string_view digits, int base, int64_t& number, bool sign) {
+    const bool negative = sign && digits.starts_with('-');
+    if (negative) digits.remove_prefix(1);
+    if (digits.empty()) return Parsed::not_whole;
+    bool overflow = false;
+    number = 0;
+    for (char c : digits) {
+        const int digit = c >= '0' && c <= '9'                 ? c - '0'
+                          : (c | 32) >= 'a' && (c | 32) <= 'z' ? (c | 32) - 'a' + 10
+                                                               : 99;
+        if (digit >= base) return Parsed::not_whole;
+        overflow |= __builtin_mul_overflow(number, base, &number);
+        overflow |= __builtin_add_overflow(number, negative ? -digit : digit, &number);
+    }
+    return overflow ? Parsed::overflow : Parsed::whole;
+}
+
+Parsed parse_float(std::string_view digits, double& number) {
+    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (result.ptr != digits.data() + digits.size()) return Parsed::not_whole;
+    return result.ec == std::errc()                      ? Parsed::whole
+           : result.ec == std::errc::result_out_of_range ? Parsed::overflow
+                                                         : Parsed::not_whole;
+}
+
 void append_integer(std::string& out, int64_t number) {
     char digits[24];
     const auto result = std::to_chars(digits, digits + sizeof digits, number);

@@ -46,6 +46,12 @@ void append_repr(std::string& out, std::string_view text);
 void append_float(std::string& out, double number);
 void append_integer(std::string& out, int64_t number);
 
+enum class Parsed : uint8_t { whole, not_whole, overflow };
+/// Reads digits of the base (2 to 36), after a '-' if `sign`; not_whole if something else is in the text.
+Parsed parse_integer(std::string_view digits, int base, int64_t& number, bool sign = false);
+/// Reads a decimal float as std::from_chars does.
+Parsed parse_float(std::string_view digits, double& number);
+
 /// Appends a JSON string with Python's json.dumps escapes; ensure_ascii writes \uXXXX for all but ASCII.
 void append_json_string(std::string& out, std::string_view text, bool ensure_ascii);
 

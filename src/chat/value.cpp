@@ -114,7 +114,7 @@ Nesting::~Nesting() {
     nesting--;
 }
 
-StringObject::StringObject(std::string content) : Object(Type::string), text(std::move(content)) {
+StringObject::StringObject(std::string&& content) : Object(Type::string), text(std::move(content)) {
     spend(1 + text.size() / 64);
     reserve_bytes(sizeof(StringObject) + text.size());
 }
@@ -123,7 +123,7 @@ StringObject::~StringObject() {
     give_back_bytes(sizeof(StringObject) + text.size());
 }
 
-ListObject::ListObject(std::vector<Value> content, ListKind list_kind)
+ListObject::ListObject(std::vector<Value>&& content, ListKind list_kind)
     : Object(Type::list), items(std::move(content)), kind(list_kind) {
     spend(items.size() / 8);
     reserve_bytes(sizeof(ListObject) + items.size() * sizeof(Value));
@@ -181,7 +181,7 @@ const Value* DictObject::find(const Value& key) const {
 }
 
 const Value* DictObject::find(std::string_view key) const {
-    return entries.empty() ? nullptr : find(Value::string(std::string(key)));
+    return entries.empty() ? nullptr : find(Value::string(key));
 }
 
 void DictObject::set(Value key, Value value) {
@@ -252,14 +252,28 @@ Value Value::of(Object* object) {
     return result;
 }
 
-Value Value::string(std::string text, bool markup) {
+Value Value::string(std::string&& text, bool markup) {
     auto* object = new StringObject(std::move(text));
     object->markup = markup;
     return of(object);
 }
 
-Value Value::list(std::vector<Value> items, ListKind kind) {
+Value Value::string(std::string_view text, bool markup) {
+    return string(std::string(text), markup);
+}
+
+Value Value::list(std::vector<Value>&& items, ListKind kind) {
     return of(new ListObject(std::move(items), kind));
+}
+
+Value Value::list_of(const Value* items, size_t n, ListKind kind) {
+    std::vector<Value> copy;
+    append_values(copy, items, n);
+    return list(std::move(copy), kind);
+}
+
+void append_values(std::vector<Value>& out, const Value* values, size_t n) {
+    for (size_t i = 0; i < n; i++) out.push_back(values[i]);
 }
 
 Value Value::dict() {
@@ -275,7 +289,7 @@ Value Value::undefined(const Value& text, UndefinedReason reason) {
 }
 
 void Value::set(std::string_view key, Value value) {
-    dict_object().set(string(std::string(key)), std::move(value));
+    dict_object().set(string(key), std::move(value));
 }
 
 const Value* Value::find(std::string_view key) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,8 +65,14 @@ class Value {
     static Value integer(int64_t value);
     static Value floating(double value);
     /// `markup`: MarkupSafe's Markup, which escapes what is added to it.
-    static Value string(std::string text, bool markup = false);
-    static Value list(std::vector<Value> items, ListKind kind = ListKind::list);
+    static Value string(std::string&& text, bool markup = false);
+    static Value string(std::string_view text, bool markup = false);
+    static Value string(const char* text) { return string(std::string_view(text)); }
+    static Value list(std::vector<Value>&& items, ListKind kind = ListKind::list);
+    static Value list(std::initializer_list<Value> items, ListKind kind = ListKind::list) {
+        return list_of(items.begin(), items.size(), kind);
+    }
+    static Value list_of(const Value* items, size_t n, ListKind kind = ListKind::list);
     static Value dict();
     /// `text`: the name, attribute or message by reason.
     static Value undefined(const Value& text, UndefinedReason reason);
@@ -117,7 +124,7 @@ class Value {
 };
 
 struct StringObject : Object {
-    explicit StringObject(std::string content);
+    explicit StringObject(std::string&& content);
     ~StringObject();
     std::string text;
     int64_t n_characters = -1;  ///< code points, once counted
@@ -126,7 +133,7 @@ struct StringObject : Object {
 };
 
 struct ListObject : Object {
-    explicit ListObject(std::vector<Value> content, ListKind list_kind = ListKind::list);
+    explicit ListObject(std::vector<Value>&& content, ListKind list_kind = ListKind::list);
     ~ListObject();
     std::vector<Value> items;
     size_t position = 0;  ///< of a generator: items before it are consumed
@@ -149,6 +156,9 @@ struct DictObject : Object {
     const Value* find(std::string_view key) const;
     void set(Value key, Value value);
 };
+
+/// Appends n values. (Out of line, as std::vector's own way costs its code wherever it is used.)
+void append_values(std::vector<Value>& out, const Value* values, size_t n);
 
 /// Thrown by operations on values; the interpreter adds line and column.
 struct Failure {
