@@ -1,7 +1,9 @@
 #include "chat/text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "base/error.h"
 
@@ -323,10 +325,25 @@ void append_float(std::string& out, double number) {
     }
     const double magnitude = std::fabs(number);
     const bool scientific = magnitude != 0 && (magnitude < 1e-4 || magnitude >= 1e16);
+    // The fewest digits that read back as the same number, which snprintf rounds as repr() does; the shortest
+    // form of std::to_chars would bring 127 KB of tables.
     char digits[64];
-    const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-    const auto result = std::to_chars(digits, digits + sizeof digits, number, format);
-    const std::string_view written(digits, static_cast<size_t>(result.ptr - digits));
+    int length = 0;
+    double again = 0;
+    int decimals = 0;
+    do {
+        length = snprintf(digits, sizeof digits, "%.*e", decimals++, number);
+    } while (decimals < 17 &&
+             (parse_float({digits, static_cast<size_t>(length)}, again) != Parsed::whole || again != number));
+    std::string_view written(digits, static_cast<size_t>(length));
+    if (!scientific) {
+        int64_t exponent = 0;
+        parse_integer(written.substr(written.find('e') + 2), 10, exponent, false);
+        if (written[written.find('e') + 1] == '-') exponent = -exponent;
+        const int places = std::max(0, decimals - 1 - static_cast<int>(exponent));
+        length = snprintf(digits, sizeof digits, "%.*f", places, number);
+        written = {digits, static_cast<size_t>(length)};
+    }
     out += written;
     if (!scientific && written.find('.') == std::string_view::npos) out += ".0";
 }
