@@ -31,8 +31,8 @@ Value soft_string(const Value& value) {
 Value like(const Value& model, std::string text) {
     return Value::string(std::move(text), model.is_markup());
 }
-Value generator(std::vector<Value> items) {
-    return Value::list(std::move(items), ListKind::generator);
+Value new_generator() {
+    return Value::new_list(ListKind::generator);
 }
 Value empty_sequence() {
     return Value::undefined(Value::string("the sequence was empty"), UndefinedReason::hint);
@@ -94,42 +94,42 @@ Value filter_attr(Interpreter&, const Value& v, Places a, const Arguments&) {
 Value filter_batch(Interpreter&, const Value& v, Places a, const Arguments&) {
     const int64_t size = as_integer(a[0], "the size of a batch");
     const Value items = iterate(v);
-    std::vector<Value> batches, batch;
+    Value batches = new_generator(), batch = Value::new_list();
     const auto finish = [&] {
-        batches.push_back(Value::list(std::move(batch)));
-        batch.clear();
+        push(batches, batch);
+        batch = Value::new_list();
     };
     for (const Value& item : items.items()) {
-        if (static_cast<int64_t>(batch.size()) == size) finish();
-        batch.push_back(item);
+        if (static_cast<int64_t>(batch.items().size()) == size) finish();
+        push(batch, item);
     }
-    if (batch.empty()) return generator(std::move(batches));
-    if (!absent(a[1]) && static_cast<int64_t>(batch.size()) < size) {
+    if (batch.items().empty()) return batches;
+    if (!absent(a[1]) && static_cast<int64_t>(batch.items().size()) < size) {
         check_size(static_cast<size_t>(size) * sizeof(Value));
-        while (static_cast<int64_t>(batch.size()) < size) batch.push_back(a[1]);
+        while (static_cast<int64_t>(batch.items().size()) < size) push(batch, a[1]);
     }
     finish();
-    return generator(std::move(batches));
+    return batches;
 }
 
 Value filter_slice(Interpreter&, const Value& v, Places a, const Arguments&) {
     const int64_t n = as_integer(a[0], "the number of slices");
     const Value items = iterate(v);
     if (n == 0) fail_value("the number of slices must not be zero");
-    std::vector<Value> slices;
-    if (n < 0) return generator(std::move(slices));
+    Value slices = new_generator();
+    if (n < 0) return slices;
     check_size(static_cast<size_t>(n) * sizeof(Value));
     const auto size = static_cast<int64_t>(items.items().size());
     int64_t begin = 0;
     for (int64_t i = 0; i < n; i++) {
         const int64_t end = begin + size / n + (i < size % n ? 1 : 0);
-        std::vector<Value> part;
-        append_values(part, items.items().data() + begin, static_cast<size_t>(end - begin));
-        if (!absent(a[1]) && i >= size % n) part.push_back(a[1]);
-        slices.push_back(Value::list(std::move(part)));
+        Value part = Value::new_list();
+        append(part, items.items().data() + begin, static_cast<size_t>(end - begin));
+        if (!absent(a[1]) && i >= size % n) push(part, a[1]);
+        push(slices, part);
         begin = end;
     }
-    return generator(std::move(slices));
+    return slices;
 }
 
 Value filter_capitalize(Interpreter&, const Value& v, Places, const Arguments&) {
@@ -158,11 +158,11 @@ Value filter_dictsort(Interpreter&, const Value& v, Places a, const Arguments&) 
     if (v.is_undefined()) fail_undefined(v);
     if (!v.is(Type::dict)) fail_value("dictsort needs a dict, not '%s'", type_name(v));
     const Value items = items_of(v.dict_object(), ListKind::list);
-    std::vector<Value> keys, sorted;
+    Value keys = Value::new_list(), sorted = Value::new_list();
     for (const Value& item : items.items())
-        keys.push_back(fold_case(item.items()[by == "key" ? 0 : 1], flag(a[0])));
-    for (uint32_t i : sorted_order(keys, flag(a[2]))) sorted.push_back(items.items()[i]);
-    return Value::list(std::move(sorted));
+        push(keys, fold_case(item.items()[by == "key" ? 0 : 1], flag(a[0])));
+    for (uint32_t i : sorted_order(keys.items(), flag(a[2]))) push(sorted, items.items()[i]);
+    return sorted;
 }
 
 Value filter_escape(Interpreter&, const Value& v, Places, const Arguments&) {
@@ -303,17 +303,17 @@ Value filter_format(Interpreter&, const Value& v, Places, const Arguments& argum
 Value filter_groupby(Interpreter&, const Value& v, Places a, const Arguments&) {
     const AttributeGetter getter(a[0], a[1].is(Type::missing) ? Value::none() : a[1]);
     const Value items = iterate(v);
-    std::vector<Value> keys, groups, group;
-    for (const Value& item : items.items()) keys.push_back(fold_case(getter.get(item), flag(a[2])));
-    const std::vector<uint32_t> order = sorted_order(keys, false);
+    Value keys = Value::new_list(), groups = Value::new_list(), group = Value::new_list();
+    for (const Value& item : items.items()) push(keys, fold_case(getter.get(item), flag(a[2])));
+    const std::vector<uint32_t> order = sorted_order(keys.items(), false);
     for (size_t i = 0; i < order.size(); i++) {
-        group.push_back(items.items()[order[i]]);
-        if (i + 1 < order.size() && equal(keys[order[i]], keys[order[i + 1]])) continue;
-        Value grouper = getter.get(group[0]);
-        groups.push_back(Value::list({std::move(grouper), Value::list(std::move(group))}, ListKind::group));
-        group.clear();
+        push(group, items.items()[order[i]]);
+        if (i + 1 < order.size() && equal(keys.items()[order[i]], keys.items()[order[i + 1]])) continue;
+        Value grouper = getter.get(group.items()[0]);
+        push(groups, Value::list({grouper, group}, ListKind::group));
+        group = Value::new_list();
     }
-    return Value::list(std::move(groups));
+    return groups;
 }
 
 Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
@@ -338,7 +338,7 @@ Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
 }
 
 Value filter_items(Interpreter&, const Value& v, Places, const Arguments&) {
-    if (v.is_undefined()) return generator({});
+    if (v.is_undefined()) return new_generator();
     if (!v.is(Type::dict)) fail_value("items needs a dict, not '%s'", type_name(v));
     return items_of(v.dict_object(), ListKind::generator);
 }
@@ -382,14 +382,15 @@ const Value* keyword(const Arguments& arguments, std::string_view name) {
 /// The arguments after the first `n` positional ones.
 Arguments rest_of(const Arguments& arguments, size_t n) {
     Arguments rest;
-    append_values(rest.positional, arguments.positional.data() + n, arguments.positional.size() - n);
+    for (size_t i = n; i < arguments.positional.size(); i++)
+        rest.positional.push_back(arguments.positional[i]);
     rest.keyword = arguments.keyword;
     return rest;
 }
 
 Value filter_map(Interpreter& interpreter, const Value& v, Places, const Arguments& arguments) {
-    std::vector<Value> mapped;
-    if (!is_true(v)) return generator(std::move(mapped));
+    Value mapped = new_generator();
+    if (!is_true(v)) return mapped;
     const Value* path = arguments.positional.empty() ? keyword(arguments, "attribute") : nullptr;
     const Value* otherwise = keyword(arguments, "default");
     if (path) {
@@ -397,8 +398,8 @@ Value filter_map(Interpreter& interpreter, const Value& v, Places, const Argumen
             fail_value("map(attribute=...) takes only a default");
         const AttributeGetter getter(*path, otherwise ? *otherwise : Value::none());
         const Value items = iterate(v);
-        for (const Value& item : items.items()) mapped.push_back(getter.get(item));
-        return generator(std::move(mapped));
+        for (const Value& item : items.items()) push(mapped, getter.get(item));
+        return mapped;
     }
     if (arguments.positional.empty()) fail_value("map needs the name of a filter");
     const std::string& name = as_string(arguments.positional[0], "the name of a filter");
@@ -408,16 +409,16 @@ Value filter_map(Interpreter& interpreter, const Value& v, Places, const Argumen
     const Value items = iterate(v);
     for (const Value& item : items.items()) {
         spend(1);
-        mapped.push_back(call_filter(interpreter, filter, item, rest));
+        push(mapped, call_filter(interpreter, filter, item, rest));
     }
-    return generator(std::move(mapped));
+    return mapped;
 }
 
 /// select, reject (by a test of the item) and selectattr, rejectattr (of an attribute).
 Value select(Interpreter& interpreter, const Value& v, const Arguments& arguments, bool by_attribute,
              bool wanted) {
-    std::vector<Value> chosen;
-    if (!is_true(v)) return generator(std::move(chosen));
+    Value chosen = new_generator();
+    if (!is_true(v)) return chosen;
     if (by_attribute && arguments.positional.empty()) fail_value("the name of the attribute is missing");
     const AttributeGetter getter(by_attribute ? arguments.positional[0] : Value::none());
     const size_t offset = by_attribute ? 1 : 0;
@@ -432,9 +433,9 @@ Value select(Interpreter& interpreter, const Value& v, const Arguments& argument
         spend(1);
         const Value tested = getter.get(item);
         if ((with_test ? call_test(interpreter, test, tested, rest) : is_true(tested)) == wanted)
-            chosen.push_back(item);
+            push(chosen, item);
     }
-    return generator(std::move(chosen));
+    return chosen;
 }
 
 Value filter_select(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
@@ -484,9 +485,9 @@ Value filter_reverse(Interpreter&, const Value& v, Places, const Arguments&) {
     if (v.is(Type::string)) return slice(v, Value::missing(), Value::missing(), Value::integer(-1));
     const bool is_generator = v.is_list(ListKind::generator);
     const Value items = iterate(v);
-    std::vector<Value> reversed;
-    for (size_t i = items.items().size(); i-- > 0;) reversed.push_back(items.items()[i]);
-    return Value::list(std::move(reversed), is_generator ? ListKind::list : ListKind::generator);
+    Value reversed = Value::new_list(is_generator ? ListKind::list : ListKind::generator);
+    for (size_t i = items.items().size(); i-- > 0;) push(reversed, items.items()[i]);
+    return reversed;
 }
 
 double power_of_ten(int64_t exponent) {
@@ -529,22 +530,22 @@ Value filter_safe(Interpreter&, const Value& v, Places, const Arguments&) {
 
 Value filter_sort(Interpreter&, const Value& v, Places a, const Arguments&) {
     const Value items = iterate(v);
-    std::vector<Value> keys, sorted;
+    Value keys = Value::new_list(), sorted = Value::new_list();
     for (const Value& item : items.items()) {
-        std::vector<Value> key;
+        Value key = Value::new_list();
         std::string_view rest;
         if (a[2].is(Type::string)) rest = a[2].text();
         while (true) {
             const size_t comma = rest.find(',');
             const AttributeGetter getter(rest.empty() ? a[2] : Value::string(rest.substr(0, comma)));
-            key.push_back(fold_case(getter.get(item), flag(a[1])));
+            push(key, fold_case(getter.get(item), flag(a[1])));
             if (comma == std::string_view::npos) break;
             rest.remove_prefix(comma + 1);
         }
-        keys.push_back(Value::list(std::move(key)));
+        push(keys, key);
     }
-    for (uint32_t i : sorted_order(keys, flag(a[0]))) sorted.push_back(items.items()[i]);
-    return Value::list(std::move(sorted));
+    for (uint32_t i : sorted_order(keys.items(), flag(a[0]))) push(sorted, items.items()[i]);
+    return sorted;
 }
 
 Value filter_string(Interpreter&, const Value& v, Places, const Arguments&) {
@@ -636,15 +637,15 @@ Value filter_unique(Interpreter&, const Value& v, Places a, const Arguments&) {
     const AttributeGetter getter(a[1]);
     const Value items = iterate(v);
     Value seen = Value::dict();
-    std::vector<Value> unique;
+    Value unique = new_generator();
     for (const Value& item : items.items()) {
         spend(1);
         Value key = fold_case(getter.get(item), flag(a[0]));
         if (seen.dict_object().find(key)) continue;
         seen.dict_object().set(std::move(key), Value::none());
-        unique.push_back(item);
+        push(unique, item);
     }
-    return generator(std::move(unique));
+    return unique;
 }
 
 void append_quoted(std::string& out, const Value& value, bool for_query) {

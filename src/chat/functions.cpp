@@ -54,14 +54,14 @@ Value make_range(Interpreter&, const Value&, const Value* a, const Arguments&) {
     const int64_t stop = as_integer(a[only_stop ? 0 : 1], "range()");
     const int64_t step = a[2].is(Type::missing) ? 1 : as_integer(a[2], "range()");
     if (step == 0) fail_value("the step of range() must not be zero");
-    std::vector<Value> items;
+    Value items = Value::new_list(ListKind::range);
     for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
-        if (items.size() >= max_range)
+        if (items.items().size() >= max_range)
             fail_value("range() is limited to %d numbers", static_cast<int>(max_range));
-        items.push_back(Value::integer(i));
+        push(items, Value::integer(i));
         if (__builtin_add_overflow(i, step, &i)) break;
     }
-    return Value::list(std::move(items), ListKind::range);
+    return items;
 }
 
 /// dict(mapping or pairs, name=value ...)

@@ -175,10 +175,9 @@ Value Interpreter::evaluate(uint32_t index, Scope* scope) {
 
 Value Interpreter::evaluate_display(const Node& node, Scope* scope) {
     if (node.kind != NodeKind::dict) {
-        std::vector<Value> items;
-        items.reserve(node.count);
-        for (uint32_t i = 0; i < node.count; i++) items.push_back(evaluate(program_.child(node, i), scope));
-        return Value::list(std::move(items), node.kind == NodeKind::tuple ? ListKind::tuple : ListKind::list);
+        Value items = Value::new_list(node.kind == NodeKind::tuple ? ListKind::tuple : ListKind::list);
+        for (uint32_t i = 0; i < node.count; i++) push(items, evaluate(program_.child(node, i), scope));
+        return items;
     }
     Value dict = Value::dict();
     for (uint32_t i = 0; i < node.count; i += 2) {
@@ -248,7 +247,7 @@ void Interpreter::evaluate_arguments(const Node& node, Scope* scope, Arguments& 
             add_keyword(program_.constants[argument.a], evaluate(program_.child(argument, 0), scope));
         } else if (argument.kind == NodeKind::spread_list) {
             const Value items = iterate(evaluate(program_.child(argument, 0), scope));
-            append_values(arguments.positional, items.items().data(), items.items().size());
+            for (const Value& item : items.items()) arguments.positional.push_back(item);
         } else if (argument.kind == NodeKind::spread_dict) {
             const Value dict = evaluate(program_.child(argument, 0), scope);
             position = argument.position;
@@ -529,12 +528,12 @@ Value Interpreter::call_macro(const FunctionObject& macro, const Arguments& argu
     const ScopeReference reference(enter(node.b, macro.scope));
     Scope* const scope = reference.get();
     const char* name = program_.constants[node.a].text().c_str();
-    std::vector<Value> extra;
+    Value extra = Value::new_list(ListKind::tuple);
     for (size_t i = 0; i < arguments.positional.size(); i++) {
         if (i < n_parameters)
             scope->slots[i] = arguments.positional[i];
         else
-            extra.push_back(arguments.positional[i]);
+            push(extra, arguments.positional[i]);
     }
     Value caller = Value::undefined(program_.constants[name_caller], UndefinedReason::name);
     Value keywords = Value::dict();
@@ -552,12 +551,12 @@ Value Interpreter::call_macro(const FunctionObject& macro, const Arguments& argu
         else
             fail_value("the macro '%.60s' takes no argument named '%.60s'", name, key.text().c_str());
     }
-    if (!extra.empty() && !(node.op & uses_varargs))
+    if (!extra.items().empty() && !(node.op & uses_varargs))
         fail_value("the macro '%.60s' takes not more than %u arguments", name, n_parameters);
     size_t slot = n_parameters;
     if (node.op & uses_caller) scope->slots[slot++] = caller;
     if (node.op & uses_kwargs) scope->slots[slot++] = keywords;
-    if (node.op & uses_varargs) scope->slots[slot++] = Value::list(std::move(extra), ListKind::tuple);
+    if (node.op & uses_varargs) scope->slots[slot++] = extra;
     for (uint32_t i = 0; i < n_parameters; i++) {
         if (!scope->slots[i].is(Type::missing)) continue;
         if (i + n_defaults >= n_parameters)
@@ -606,7 +605,7 @@ int64_t Interpreter::count_items(LoopObject& loop) {
     const bool sized = !loop.filter && !loop.iterable.is_list(ListKind::generator);
     if (sized) return loop.length = length(loop.iterable);
     // What remains is evaluated now, as Jinja does.
-    std::vector<Value> rest;
+    Value rest = Value::new_list();
     const bool peeked = !loop.after.is(Type::missing);
     const Value kept = loop.after;
     loop.after = Value::missing();
@@ -614,13 +613,13 @@ int64_t Interpreter::count_items(LoopObject& loop) {
         Value item = peek(loop);
         loop.after = Value::missing();
         if (item.is(Type::missing)) break;
-        rest.push_back(std::move(item));
+        push(rest, item);
     }
     loop.after = kept;
     loop.filter = 0;
     loop.position = 0;
-    loop.length = static_cast<int64_t>(rest.size()) + loop.index0 + 1 + (peeked ? 1 : 0);
-    loop.iterable = Value::list(std::move(rest));
+    loop.length = static_cast<int64_t>(rest.items().size()) + loop.index0 + 1 + (peeked ? 1 : 0);
+    loop.iterable = rest;
     return loop.length;
 }
 

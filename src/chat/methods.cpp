@@ -206,18 +206,18 @@ Value split_space(const Value& self, int64_t max_splits, bool from_right) {
     const size_t n_single =
         max_splits < 0 || static_cast<uint64_t>(max_splits) > n ? n : static_cast<size_t>(max_splits);
     const size_t first = from_right ? n - n_single : 0;
-    std::vector<Value> parts;
-    if (from_right && first > 0) parts.push_back(like(self, content.substr(0, words[first - 1].second)));
+    Value parts = Value::new_list();
+    if (from_right && first > 0) push(parts, like(self, content.substr(0, words[first - 1].second)));
     for (size_t i = first; i < first + n_single; i++)
-        parts.push_back(like(self, content.substr(words[i].first, words[i].second - words[i].first)));
-    if (!from_right && n_single < n) parts.push_back(like(self, content.substr(words[n_single].first)));
-    return Value::list(std::move(parts));
+        push(parts, like(self, content.substr(words[i].first, words[i].second - words[i].first)));
+    if (!from_right && n_single < n) push(parts, like(self, content.substr(words[n_single].first)));
+    return parts;
 }
 
 Value split(const Value& self, Places a, bool from_right) {
     const int64_t max_splits = count_or(a[1], -1);
     string_view content = self.text();
-    std::vector<Value> parts;
+    Value parts = Value::new_list();
     check_size(content.size());
     if (absent(a[0])) return split_space(self, max_splits, from_right);
     const std::string& separator = argument(a[0]);
@@ -226,12 +226,13 @@ Value split(const Value& self, Places a, bool from_right) {
         const size_t at = from_right ? content.rfind(separator) : content.find(separator);
         if (at == string_view::npos) break;
         const string_view after = content.substr(at + separator.size());
-        parts.push_back(like(self, from_right ? after : content.substr(0, at)));
+        push(parts, like(self, from_right ? after : content.substr(0, at)));
         content = from_right ? content.substr(0, at) : after;
     }
-    parts.push_back(like(self, content));
-    for (size_t i = 0, j = parts.size() - 1; from_right && i < j; i++, j--) std::swap(parts[i], parts[j]);
-    return Value::list(std::move(parts));
+    push(parts, like(self, content));
+    std::vector<Value>& row = parts.list_object().items;
+    for (size_t i = 0, j = row.size() - 1; from_right && i < j; i++, j--) std::swap(row[i], row[j]);
+    return parts;
 }
 Value str_split(Interpreter&, const Value& s, Places a, const Arguments&) {
     return split(s, a, false);
@@ -531,7 +532,7 @@ bool one_of(const string_view (&names)[n], string_view name) {
 
 Value split_lines(const Value& self, bool keep_ends) {
     const string_view content = self.text();
-    std::vector<Value> lines;
+    Value lines = Value::new_list();
     size_t begin = 0;
     for (size_t position = 0; position < content.size();) {
         const size_t end = position;
@@ -539,11 +540,11 @@ Value split_lines(const Value& self, bool keep_ends) {
             text::next_code_point(content, position);
             continue;
         }
-        lines.push_back(like(self, content.substr(begin, (keep_ends ? position : end) - begin)));
+        push(lines, like(self, content.substr(begin, (keep_ends ? position : end) - begin)));
         begin = position;
     }
-    if (begin < content.size()) lines.push_back(like(self, content.substr(begin)));
-    return Value::list(std::move(lines));
+    if (begin < content.size()) push(lines, like(self, content.substr(begin)));
+    return lines;
 }
 
 uint32_t find_method(const Value& object, string_view name) {

@@ -125,9 +125,9 @@ Value repeat(const Value& value, const Value& count) {
     const std::vector<Value>& items = value.items();
     if (n && items.size() > (uint64_t{1} << 24) / n) throw Failure{Failure::limit, "a list gets too long"};
     spend(n * items.size());
-    std::vector<Value> out;
-    for (uint64_t i = 0; i < n && !items.empty(); i++) append_values(out, items.data(), items.size());
-    return Value::list(std::move(out), value.list_object().kind);
+    Value out = Value::new_list(value.list_object().kind);
+    for (uint64_t i = 0; i < n && !items.empty(); i++) append(out, items.data(), items.size());
+    return out;
 }
 
 bool is_row(const Value& value) {
@@ -161,10 +161,10 @@ Value binary(Operator op, const Value& a, const Value& b) {
     if (op == Operator::add) {
         if (a.is(Type::string) && b.is(Type::string)) return concatenate(a, b);
         if (is_row(a) && is_row(b) && is_tuple(a) == is_tuple(b)) {
-            std::vector<Value> items;
-            append_values(items, a.items().data(), a.items().size());
-            append_values(items, b.items().data(), b.items().size());
-            return Value::list(std::move(items), is_tuple(a) ? ListKind::tuple : ListKind::list);
+            Value items = Value::new_list(is_tuple(a) ? ListKind::tuple : ListKind::list);
+            append(items, a.items().data(), a.items().size());
+            append(items, b.items().data(), b.items().size());
+            return items;
         }
     }
     if (op == Operator::multiply) {
@@ -223,37 +223,34 @@ bool contains(const Value& container, const Value& item) {
 }
 
 Value keys_of(const DictObject& dict, ListKind kind) {
-    std::vector<Value> keys;
-    keys.reserve(dict.entries.size());
-    for (const DictObject::Entry& entry : dict.entries) keys.push_back(entry.key);
-    return Value::list(std::move(keys), kind);
+    Value keys = Value::new_list(kind);
+    for (const DictObject::Entry& entry : dict.entries) push(keys, entry.key);
+    return keys;
 }
 
 Value values_of(const DictObject& dict) {
-    std::vector<Value> values;
-    values.reserve(dict.entries.size());
-    for (const DictObject::Entry& entry : dict.entries) values.push_back(entry.value);
-    return Value::list(std::move(values), ListKind::values);
+    Value values = Value::new_list(ListKind::values);
+    for (const DictObject::Entry& entry : dict.entries) push(values, entry.value);
+    return values;
 }
 
 Value items_of(const DictObject& dict, ListKind kind) {
-    std::vector<Value> items;
-    items.reserve(dict.entries.size());
+    Value items = Value::new_list(kind);
     for (const DictObject::Entry& entry : dict.entries)
-        items.push_back(Value::list({entry.key, entry.value}, ListKind::tuple));
-    return Value::list(std::move(items), kind);
+        push(items, Value::list({entry.key, entry.value}, ListKind::tuple));
+    return items;
 }
 
 Value characters_of(const Value& string) {
     const std::string& content = string.text();
     spend(content.size());
-    std::vector<Value> characters;
+    Value characters = Value::new_list(ListKind::list);
     for (size_t position = 0; position < content.size();) {
         const size_t begin = position;
         text::next_code_point(content, position);
-        characters.push_back(Value::string(content.substr(begin, position - begin)));
+        push(characters, Value::string(content.substr(begin, position - begin)));
     }
-    return Value::list(std::move(characters));
+    return characters;
 }
 
 bool is_iterable(const Value& value) {
@@ -372,18 +369,16 @@ Value slice(const Value& object, const Value& start, const Value& stop, const Va
     const int64_t end = clamp(stop, stride > 0 ? highest : lowest);
     if (object.is(Type::string) && stride == 1)
         return substring(object, static_cast<size_t>(begin), static_cast<size_t>(begin < end ? end : begin));
-    std::vector<Value> picked;
+    const ListKind kind = object.is(Type::string) ? ListKind::list : object.list_object().kind;
+    Value picked = Value::new_list(kind == ListKind::group ? ListKind::tuple : kind);
     const Value row = object.is(Type::string) ? characters_of(object) : object;
     for (int64_t i = begin; stride > 0 ? i < end : i > end;) {
-        picked.push_back(row.items()[static_cast<size_t>(i)]);
+        push(picked, row.items()[static_cast<size_t>(i)]);
         if (__builtin_add_overflow(i, stride, &i)) break;
     }
-    if (!object.is(Type::string)) {
-        const ListKind kind = object.list_object().kind;
-        return Value::list(std::move(picked), kind == ListKind::group ? ListKind::tuple : kind);
-    }
+    if (!object.is(Type::string)) return picked;
     std::string out;
-    for (const Value& character : picked) out += character.text();
+    for (const Value& character : picked.items()) out += character.text();
     return Value::string(std::move(out), object.is_markup());
 }
 

@@ -9,7 +9,7 @@
 
 namespace agave::chat::jinja {
 
-thread_local Budget* current_budget = nullptr;
+constinit thread_local Budget* current_budget = nullptr;
 
 namespace {
 
@@ -266,14 +266,24 @@ Value Value::list(std::vector<Value>&& items, ListKind kind) {
     return of(new ListObject(std::move(items), kind));
 }
 
-Value Value::list_of(const Value* items, size_t n, ListKind kind) {
-    std::vector<Value> copy;
-    append_values(copy, items, n);
-    return list(std::move(copy), kind);
+Value Value::new_list(ListKind kind) {
+    return list(std::vector<Value>(), kind);
 }
 
-void append_values(std::vector<Value>& out, const Value* values, size_t n) {
-    for (size_t i = 0; i < n; i++) out.push_back(values[i]);
+Value Value::list_of(const Value* items, size_t n, ListKind kind) {
+    Value list = new_list(kind);
+    append(list, items, n);
+    return list;
+}
+
+void push(Value& list, Value item) {
+    spend(1);
+    reserve_bytes(sizeof(Value));
+    list.list_object().items.push_back(std::move(item));
+}
+
+void append(Value& list, const Value* items, size_t n) {
+    for (size_t i = 0; i < n; i++) push(list, items[i]);
 }
 
 Value Value::dict() {

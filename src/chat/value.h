@@ -72,6 +72,8 @@ class Value {
     static Value list(std::initializer_list<Value> items, ListKind kind = ListKind::list) {
         return list_of(items.begin(), items.size(), kind);
     }
+    /// An empty list to push() to.
+    static Value new_list(ListKind kind = ListKind::list);
     static Value list_of(const Value* items, size_t n, ListKind kind = ListKind::list);
     static Value dict();
     /// `text`: the name, attribute or message by reason.
@@ -157,8 +159,10 @@ struct DictObject : Object {
     void set(Value key, Value value);
 };
 
-/// Appends n values. (Out of line, as std::vector's own way costs its code wherever it is used.)
-void append_values(std::vector<Value>& out, const Value* values, size_t n);
+/// Appends to a list that no template has seen yet, and charges the memory. (Out of line, as std::vector's
+/// own way costs its code wherever it is used.)
+void push(Value& list, Value item);
+void append(Value& list, const Value* items, size_t n);
 
 /// Thrown by operations on values; the interpreter adds line and column.
 struct Failure {
@@ -173,7 +177,7 @@ struct Budget {
     uint64_t bytes_left;  ///< of memory in values that live at the same time
     uint32_t depth_left;  ///< of nested evaluation
 };
-extern thread_local Budget* current_budget;
+extern constinit thread_local Budget* current_budget;
 /// Takes steps from the budget; throws Failure when there are none left.
 void spend(uint64_t steps);
 /// Counts memory that a value is about to own; throws Failure when it is too much.
