@@ -32,6 +32,9 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         const auto inherit = [&](auto member) {
             if (!(tables[i].*member)) tables[i].*member = tables[i - 1].*member;
         };
+        inherit(&Kernels::activation_for);
+        inherit(&Kernels::quantize_row);
+        inherit(&Kernels::matmul);
         inherit(&Kernels::rms_norm);
         inherit(&Kernels::rope);
         inherit(&Kernels::silu_gate);

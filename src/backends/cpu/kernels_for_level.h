@@ -20,12 +20,14 @@ namespace {
 constexpr Kernels kernels_for_level(CpuLevel level) {
     Kernels table{};
     table.level = level;
+#if !defined(__ARM_FEATURE_MATMUL_INT8)
     table.activation_for = activation_for;
-    table.quantize_row = quantize_row;
     table.matmul = matmul;
+#endif
     // Beyond the products of matrices, the upper levels have nothing that the one before lacks: they take
     // its.
 #if !defined(__AVX512BF16__) && !defined(__ARM_FEATURE_DOTPROD)
+    table.quantize_row = quantize_row;
     table.rms_norm = rms_norm;
     table.rope = rope;
     table.silu_gate = silu_gate;

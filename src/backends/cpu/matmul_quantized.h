@@ -46,9 +46,11 @@ struct Blocks256 : Unpack {
 
 template <typename F>
 void gemv(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile, float* sums) {
-    F32x16 total[1] = {zero()};
-    gemv_panel<F, 1>(weights, weight_stride, n_units, tile, total);
-    store(sums, total[0]);
+    if constexpr (kFusedGemv) {
+        F32x16 total[1] = {zero()};
+        gemv_panel<F, 1>(weights, weight_stride, n_units, tile, total);
+        store(sums, total[0]);
+    }
 }
 template <typename F>
 void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_units, const std::byte* next,
@@ -56,8 +58,8 @@ void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_u
     unpack_panel<F>(weights, weight_stride, n_units, next, panel);
 }
 
-/// Calls function(Index<R>) with the greatest R of {kTileRows, ..., 4, 2, 1} that is at most n, and returns
-/// it.
+/// Calls function(Index<R>) with the greatest R of {12, 8, 4, 2, 1}, as far as the level has them, that is at
+/// most n, and returns it.
 template <typename Function>
 inline int with_tile_rows(int n, Function function) {
     if constexpr (kTileRows >= 12)
@@ -65,7 +67,8 @@ inline int with_tile_rows(int n, Function function) {
     if constexpr (kTileRows >= 8)
         if (n >= 8) return function(Index<8>{}), 8;
     if (n >= 4) return function(Index<4>{}), 4;
-    if (n >= 2) return function(Index<2>{}), 2;
+    if constexpr (kTileRows >= 8)
+        if (n >= 2) return function(Index<2>{}), 2;
     return function(Index<1>{}), 1;
 }
 
@@ -327,7 +330,7 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
                        static_cast<int64_t>(kPanelRows * task.weights.row_bytes) + kPrefetchBytes);
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
         const Panel panel = panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
-        if (task.n_rows == 1) {
+        if (kFusedGemv && task.n_rows == 1) {
             f.gemv(panel.data, panel.stride, n_units, parts[0].tile, scratch.sums);
         } else {
             std::memset(scratch.sums, 0, static_cast<size_t>(task.n_rows) * 64);

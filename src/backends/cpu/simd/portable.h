@@ -3,7 +3,8 @@
 namespace agave::cpu {
 namespace {
 
-// Plain arrays and loops of a constant length, which compilers turn into whatever vectors the target has.
+// Plain arrays and loops of a constant length, which compilers turn into whatever vectors the target has. The
+// operations are calls, or this level, which hardly any machine needs, would be the largest.
 struct F32x16 {
     alignas(16) float v[16];
 };
@@ -46,58 +47,58 @@ inline To copy_bits(const From& from) {
 /// Vectors that an inner loop keeps sums in: 8 of 16 registers on x86-64.
 constexpr int kAccumulatorVectors = 2;
 
-inline F32x16 splat(float x) {
+[[gnu::noinline]] inline F32x16 splat(float x) {
     return each_f32([&](int) { return x; });
 }
 inline F32x16 zero() {
     return splat(0.0f);
 }
-inline F32x16 operator+(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 operator+(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] + b.v[i]; });
 }
-inline F32x16 operator-(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 operator-(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] - b.v[i]; });
 }
-inline F32x16 operator*(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 operator*(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] * b.v[i]; });
 }
-inline F32x16 operator/(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 operator/(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] / b.v[i]; });
 }
-inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
+[[gnu::noinline]] inline F32x16 fma(const F32x16& a, const F32x16& b, const F32x16& c) {
     return each_f32([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
 }
-inline F32x16 min(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 min(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
 }
-inline F32x16 max(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 max(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
 }
-inline F32x16 abs(F32x16 a) {
+[[gnu::noinline]] inline F32x16 abs(const F32x16& a) {
     return each_f32([&](int i) { return __builtin_fabsf(a.v[i]); });
 }
-inline F32x16 sqrt(F32x16 a) {
+[[gnu::noinline]] inline F32x16 sqrt(const F32x16& a) {
     return each_f32([&](int i) { return __builtin_sqrtf(a.v[i]); });
 }
-inline Mask16 less(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline Mask16 less(const F32x16& a, const F32x16& b) {
     Mask16 m;
     for (int i = 0; i < 16; ++i) m.v[i] = a.v[i] < b.v[i] ? -1 : 0;
     return m;
 }
-inline Mask16 lanes_below(int n) {
+[[gnu::noinline]] inline Mask16 lanes_below(int n) {
     Mask16 m;
     for (int i = 0; i < 16; ++i) m.v[i] = i < n ? -1 : 0;
     return m;
 }
-inline F32x16 select(Mask16 m, F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 select(const Mask16& m, const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return m.v[i] ? a.v[i] : b.v[i]; });
 }
-inline float reduce_add(F32x16 a) {
+[[gnu::noinline]] inline float reduce_add(F32x16 a) {
     for (int width = 8; width > 0; width /= 2)
         for (int i = 0; i < width; ++i) a.v[i] += a.v[i + width];
     return a.v[0];
 }
-inline float reduce_max(F32x16 a) {
+[[gnu::noinline]] inline float reduce_max(F32x16 a) {
     for (int width = 8; width > 0; width /= 2)
         for (int i = 0; i < width; ++i) a.v[i] = a.v[i] > a.v[i + width] ? a.v[i] : a.v[i + width];
     return a.v[0];
@@ -110,12 +111,12 @@ inline F32x16 load(const float* p) {
 inline void store(float* p, F32x16 a) {
     std::memcpy(p, a.v, sizeof a.v);
 }
-inline F32x16 load_partial(const float* p, int n) {
+[[gnu::noinline]] inline F32x16 load_partial(const float* p, int n) {
     F32x16 out = zero();
     std::memcpy(out.v, p, static_cast<size_t>(n) * 4);
     return out;
 }
-inline void store_partial(float* p, F32x16 a, int n) {
+[[gnu::noinline]] inline void store_partial(float* p, F32x16 a, int n) {
     std::memcpy(p, a.v, static_cast<size_t>(n) * 4);
 }
 
@@ -141,46 +142,46 @@ inline uint16_t f32_to_bfloat16(float x) {
     const uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
     return static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? bits >> 16 | 0x40u : rounded);
 }
-inline F32x16 load_half(const uint16_t* p) {
+[[gnu::noinline]] inline F32x16 load_half(const uint16_t* p) {
     return each_f32([&](int i) { return half_to_f32(p[i]); });
 }
-inline F32x16 load_half_partial(const uint16_t* p, int n) {
+[[gnu::noinline]] inline F32x16 load_half_partial(const uint16_t* p, int n) {
     return each_f32([&](int i) { return i < n ? half_to_f32(p[i]) : 0.0f; });
 }
-inline F32x16 load_bfloat16(const uint16_t* p) {
+[[gnu::noinline]] inline F32x16 load_bfloat16(const uint16_t* p) {
     return each_f32([&](int i) { return copy_bits<float>(static_cast<uint32_t>(p[i]) << 16); });
 }
-inline F32x16 load_bfloat16_partial(const uint16_t* p, int n) {
+[[gnu::noinline]] inline F32x16 load_bfloat16_partial(const uint16_t* p, int n) {
     return each_f32(
         [&](int i) { return i < n ? copy_bits<float>(static_cast<uint32_t>(p[i]) << 16) : 0.0f; });
 }
-inline void store_half_partial(uint16_t* p, F32x16 a, int n) {
+[[gnu::noinline]] inline void store_half_partial(uint16_t* p, F32x16 a, int n) {
     for (int i = 0; i < n; ++i) p[i] = f32_to_half(a.v[i]);
 }
-inline void store_half(uint16_t* p, F32x16 a) {
+[[gnu::noinline]] inline void store_half(uint16_t* p, F32x16 a) {
     store_half_partial(p, a, 16);
 }
-inline void store_bfloat16_partial(uint16_t* p, F32x16 a, int n) {
+[[gnu::noinline]] inline void store_bfloat16_partial(uint16_t* p, F32x16 a, int n) {
     for (int i = 0; i < n; ++i) p[i] = f32_to_bfloat16(a.v[i]);
 }
-inline void store_bfloat16(uint16_t* p, F32x16 a) {
+[[gnu::noinline]] inline void store_bfloat16(uint16_t* p, F32x16 a) {
     store_bfloat16_partial(p, a, 16);
 }
 
-inline F32x16 even_lanes(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 even_lanes(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return i < 8 ? a.v[2 * i] : b.v[2 * i - 16]; });
 }
-inline F32x16 odd_lanes(F32x16 a, F32x16 b) {
+[[gnu::noinline]] inline F32x16 odd_lanes(const F32x16& a, const F32x16& b) {
     return each_f32([&](int i) { return i < 8 ? a.v[2 * i + 1] : b.v[2 * i - 15]; });
 }
-inline F32x16 zip_low(F32x16 even, F32x16 odd) {
+[[gnu::noinline]] inline F32x16 zip_low(const F32x16& even, const F32x16& odd) {
     return each_f32([&](int i) { return i % 2 ? odd.v[i / 2] : even.v[i / 2]; });
 }
-inline F32x16 zip_high(F32x16 even, F32x16 odd) {
+[[gnu::noinline]] inline F32x16 zip_high(const F32x16& even, const F32x16& odd) {
     return each_f32([&](int i) { return i % 2 ? odd.v[8 + i / 2] : even.v[8 + i / 2]; });
 }
 
-inline I32x16 splat_i32(int32_t x) {
+[[gnu::noinline]] inline I32x16 splat_i32(int32_t x) {
     return each_i32([&](int) { return x; });
 }
 inline I32x16 zero_i32() {
@@ -192,31 +193,31 @@ inline int32_t wrap(uint32_t x) {
 inline uint32_t bits32(int32_t x) {
     return static_cast<uint32_t>(x);
 }
-inline I32x16 operator+(I32x16 a, I32x16 b) {
+[[gnu::noinline]] inline I32x16 operator+(const I32x16& a, const I32x16& b) {
     return each_i32([&](int i) { return wrap(bits32(a.v[i]) + bits32(b.v[i])); });
 }
-inline I32x16 operator-(I32x16 a, I32x16 b) {
+[[gnu::noinline]] inline I32x16 operator-(const I32x16& a, const I32x16& b) {
     return each_i32([&](int i) { return wrap(bits32(a.v[i]) - bits32(b.v[i])); });
 }
-inline I32x16 operator*(I32x16 a, I32x16 b) {
+[[gnu::noinline]] inline I32x16 operator*(const I32x16& a, const I32x16& b) {
     return each_i32([&](int i) { return wrap(bits32(a.v[i]) * bits32(b.v[i])); });
 }
-inline I32x16 operator&(I32x16 a, I32x16 b) {
+[[gnu::noinline]] inline I32x16 operator&(const I32x16& a, const I32x16& b) {
     return each_i32([&](int i) { return a.v[i] & b.v[i]; });
 }
-inline I32x16 operator|(I32x16 a, I32x16 b) {
+[[gnu::noinline]] inline I32x16 operator|(const I32x16& a, const I32x16& b) {
     return each_i32([&](int i) { return a.v[i] | b.v[i]; });
 }
 template <int N>
-inline I32x16 shift_left(I32x16 a) {
+[[gnu::noinline]] inline I32x16 shift_left(const I32x16& a) {
     return each_i32([&](int i) { return wrap(bits32(a.v[i]) << N); });
 }
 template <int N>
-inline I32x16 shift_right(I32x16 a) {
+[[gnu::noinline]] inline I32x16 shift_right(const I32x16& a) {
     return each_i32([&](int i) { return wrap(bits32(a.v[i]) >> N); });
 }
 template <int N>
-inline I32x16 shift_right_signed(I32x16 a) {
+[[gnu::noinline]] inline I32x16 shift_right_signed(const I32x16& a) {
     return each_i32([&](int i) { return a.v[i] >> N; });
 }
 inline I32x16 load_i32(const int32_t* p) {
@@ -227,19 +228,19 @@ inline I32x16 load_i32(const int32_t* p) {
 inline void store_i32(int32_t* p, I32x16 a) {
     std::memcpy(p, a.v, sizeof a.v);
 }
-inline F32x16 to_f32(I32x16 a) {
+[[gnu::noinline]] inline F32x16 to_f32(const I32x16& a) {
     return each_f32([&](int i) { return static_cast<float>(a.v[i]); });
 }
-inline I32x16 to_i32(F32x16 a) {
+[[gnu::noinline]] inline I32x16 to_i32(const F32x16& a) {
     return each_i32([&](int i) { return static_cast<int32_t>(__builtin_rintf(a.v[i])); });
 }
-inline I32x16 bits_of(F32x16 a) {
+inline I32x16 bits_of(const F32x16& a) {
     return copy_bits<I32x16>(a);
 }
-inline F32x16 f32_of_bits(I32x16 a) {
+inline F32x16 f32_of_bits(const I32x16& a) {
     return copy_bits<F32x16>(a);
 }
-inline F32x16 half_bits_to_f32(I32x16 a) {
+[[gnu::noinline]] inline F32x16 half_bits_to_f32(const I32x16& a) {
     return each_f32([&](int i) { return half_to_f32(bits32(a.v[i]) & 0xFFFFu); });
 }
 
@@ -251,50 +252,50 @@ inline Bytes64 load_bytes(const void* p) {
 inline void store_bytes(void* p, Bytes64 a) {
     std::memcpy(p, a.v, 64);
 }
-inline Bytes64 splat_byte(uint8_t x) {
+[[gnu::noinline]] inline Bytes64 splat_byte(uint8_t x) {
     return each_byte([&](int) { return x; });
 }
-inline Bytes64 splat_dword(const void* p) {
+[[gnu::noinline]] inline Bytes64 splat_dword(const void* p) {
     uint8_t x[4];
     std::memcpy(x, p, 4);
     return each_byte([&](int i) { return x[i % 4]; });
 }
-inline Bytes64 operator&(Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline Bytes64 operator&(const Bytes64& a, const Bytes64& b) {
     return each_byte([&](int i) { return a.v[i] & b.v[i]; });
 }
-inline Bytes64 operator|(Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline Bytes64 operator|(const Bytes64& a, const Bytes64& b) {
     return each_byte([&](int i) { return a.v[i] | b.v[i]; });
 }
-inline Bytes64 operator^(Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline Bytes64 operator^(const Bytes64& a, const Bytes64& b) {
     return each_byte([&](int i) { return a.v[i] ^ b.v[i]; });
 }
-inline Bytes64 add_bytes(Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline Bytes64 add_bytes(const Bytes64& a, const Bytes64& b) {
     return each_byte([&](int i) { return a.v[i] + b.v[i]; });
 }
 template <int N>
-inline Bytes64 shift_right_bytes(Bytes64 a) {
+[[gnu::noinline]] inline Bytes64 shift_right_bytes(const Bytes64& a) {
     return each_byte([&](int i) { return a.v[i] >> N; });
 }
-inline Bytes64 low_nibbles(Bytes64 a) {
+[[gnu::noinline]] inline Bytes64 low_nibbles(const Bytes64& a) {
     return a & splat_byte(15);
 }
-inline Bytes64 high_nibbles(Bytes64 a) {
+[[gnu::noinline]] inline Bytes64 high_nibbles(const Bytes64& a) {
     return shift_right_bytes<4>(a);
 }
-inline I32x16 as_i32(Bytes64 a) {
+inline I32x16 as_i32(const Bytes64& a) {
     return copy_bits<I32x16>(a);
 }
-inline Bytes64 as_bytes(I32x16 a) {
+inline Bytes64 as_bytes(const I32x16& a) {
     return copy_bits<Bytes64>(a);
 }
-inline Bytes64 lookup16(const uint8_t table[16], Bytes64 indices) {
+[[gnu::noinline]] inline Bytes64 lookup16(const uint8_t table[16], Bytes64 indices) {
     return each_byte([&](int i) { return table[indices.v[i]]; });
 }
-inline void transpose_rows(const std::byte* p, size_t stride, Bytes64 out[4]) {
+[[gnu::noinline]] inline void transpose_rows(const std::byte* p, size_t stride, Bytes64 out[4]) {
     for (size_t r = 0; r < 16; ++r)
         for (size_t i = 0; i < 4; ++i) std::memcpy(out[i].v + r * 4, p + r * stride + i * 4, 4);
 }
-inline I32x16 gather_u16(const std::byte* p, size_t stride) {
+[[gnu::noinline]] inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     I32x16 out;
     for (size_t r = 0; r < 16; ++r) {
         uint16_t x;
@@ -304,24 +305,24 @@ inline I32x16 gather_u16(const std::byte* p, size_t stride) {
     return out;
 }
 
-inline I32x16 gather_u32(const std::byte* p, size_t stride) {
+[[gnu::noinline]] inline I32x16 gather_u32(const std::byte* p, size_t stride) {
     I32x16 out;
     for (size_t r = 0; r < 16; ++r) std::memcpy(&out.v[r], p + r * stride, 4);
     return out;
 }
 template <int I>
-inline Bytes64 bits_to_bytes(I32x16 bits) {
+[[gnu::noinline]] inline Bytes64 bits_to_bytes(const I32x16& bits) {
     return each_byte([&](int i) { return (bits.v[i / 4] >> (4 * I + i % 4) & 1) << 4; });
 }
-inline int32_t reduce_add_i32(I32x16 a) {
+[[gnu::noinline]] inline int32_t reduce_add_i32(const I32x16& a) {
     int32_t sum = 0;
     for (int i = 0; i < 16; ++i) sum += a.v[i];
     return sum;
 }
-inline void store_i8(int8_t* p, I32x16 a) {
+[[gnu::noinline]] inline void store_i8(int8_t* p, I32x16 a) {
     for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
 }
-inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline I32x16 dot_i16(const I32x16& acc, const Bytes64& a, const Bytes64& b) {
     int16_t x[32], y[32];
     std::memcpy(x, a.v, 64);
     std::memcpy(y, b.v, 64);
@@ -330,9 +331,11 @@ inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
 
 /// Rows of activations that a register block of matmul holds.
 constexpr int kTileRows = 4;
+/// Whether one row of activations takes weights straight from the unpacker: faster, and more code.
+constexpr bool kFusedGemv = false;
 
 template <typename Signedness>
-inline I32x16 dot_bytes(I32x16 acc, Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline I32x16 dot_bytes(const I32x16& acc, const Bytes64& a, const Bytes64& b) {
     return each_i32([&](int i) {
         int32_t sum = acc.v[i];
         for (int j = 0; j < 4; ++j)
@@ -340,15 +343,15 @@ inline I32x16 dot_bytes(I32x16 acc, Bytes64 a, Bytes64 b) {
         return sum;
     });
 }
-inline I32x16 dot_u7(I32x16 acc, Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline I32x16 dot_u7(const I32x16& acc, const Bytes64& a, const Bytes64& b) {
     return dot_bytes<uint8_t>(acc, a, b);
 }
 
 constexpr int kSignedOffset = 0;
-inline Bytes64 signed_operand(Bytes64 a) {
+[[gnu::noinline]] inline Bytes64 signed_operand(const Bytes64& a) {
     return a;
 }
-inline I32x16 dot_s8(I32x16 acc, Bytes64 a, Bytes64 b) {
+[[gnu::noinline]] inline I32x16 dot_s8(const I32x16& acc, const Bytes64& a, const Bytes64& b) {
     return dot_bytes<int8_t>(acc, a, b);
 }
 
