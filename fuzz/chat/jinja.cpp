@@ -21,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     limits.max_steps = 50'000;
     limits.max_value_bytes = 8 << 20;
     limits.max_output_bytes = 1 << 20;
+    jinja::Heap heap;
+    const jinja::HeapUse use(heap);
     try {
         const jinja::Program program = jinja::parse(std::string(input.substr(0, end)));
         jinja::Value context = jinja::parse_json(json, "the context");

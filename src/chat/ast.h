@@ -95,6 +95,7 @@ struct Slot {
 };
 
 struct Program {
+    Heap heap;  ///< of the constants
     std::string source;
     std::vector<Node> nodes;
     std::vector<uint32_t> children;

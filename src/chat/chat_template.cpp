@@ -43,9 +43,9 @@ Value message_value(const Message& message, const Style& style, const char* reas
     value.set("content", only_calls && style.none_content ? Value::none() : text_value(message.content));
     if (message.reasoning) value.set(reasoning_key, text_value(*message.reasoning));
     if (!message.tool_calls.empty()) {
-        std::vector<Value> calls;
-        for (const ToolCall& call : message.tool_calls) calls.push_back(tool_call_value(call, style));
-        value.set("tool_calls", Value::list(std::move(calls)));
+        Value calls = Value::new_list();
+        for (const ToolCall& call : message.tool_calls) push(calls, tool_call_value(call, style));
+        value.set("tool_calls", calls);
     }
     if (!message.tool_call_id.empty()) value.set("tool_call_id", text_value(message.tool_call_id));
     if (!message.name.empty()) value.set("name", text_value(message.name));
@@ -65,15 +65,17 @@ const char* find_reasoning_key(const std::string& source) {
 struct Template::State {
     jinja::Program program;
     const char* reasoning_key;
-    std::mutex mutex;  ///< values are shared without atomic counts
-    std::optional<Style> style;
+    std::once_flag style_known;
+    Style style;
 
     std::string render(const std::vector<Message>& messages, const RenderOptions& options,
                        const Style& how) const {
-        std::vector<Value> list;
-        for (const Message& message : messages) list.push_back(message_value(message, how, reasoning_key));
+        jinja::Heap heap;
+        const jinja::HeapUse use(heap);
+        Value list = Value::new_list();
+        for (const Message& message : messages) push(list, message_value(message, how, reasoning_key));
         Value context = Value::dict();
-        context.set("messages", Value::list(std::move(list)));
+        context.set("messages", list);
         Value tools = Value::none();
         if (!options.tools_json.empty()) {
             tools = jinja::parse_json(options.tools_json, "the list of tools");
@@ -87,9 +89,13 @@ struct Template::State {
         if (!options.bos_token.empty()) context.set("bos_token", text_value(options.bos_token));
         if (!options.eos_token.empty()) context.set("eos_token", text_value(options.eos_token));
         if (options.enable_thinking) context.set("enable_thinking", Value::boolean(*options.enable_thinking));
-        if (options.variables.is(jinja::Type::dict))
-            for (const auto& entry : options.variables.dict_object().entries)
+        if (!options.variables_json.empty()) {
+            const Value more = jinja::parse_json(options.variables_json, "the template's variables");
+            if (!more.is(jinja::Type::dict))
+                fail(ErrorKind::usage, "the template's variables must be a JSON object");
+            for (const auto& entry : more.dict_object().entries)
                 context.dict_object().set(entry.key, entry.value);
+        }
         return jinja::render(program, context, {}, options.now);
     }
 
@@ -138,11 +144,10 @@ Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 
 std::string Template::render(const std::vector<Message>& messages, const RenderOptions& options) const {
-    const std::lock_guard lock(state_->mutex);
     bool has_calls = false;
     for (const Message& message : messages) has_calls = has_calls || !message.tool_calls.empty();
-    if (has_calls && !state_->style) state_->style = state_->find_style();
-    return state_->render(messages, options, has_calls ? *state_->style : Style());
+    if (has_calls) std::call_once(state_->style_known, [this] { state_->style = state_->find_style(); });
+    return state_->render(messages, options, has_calls ? state_->style : Style());
 }
 
 }  // namespace agave::chat

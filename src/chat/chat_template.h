@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "chat/value.h"
-
 namespace agave::chat {
 
 /// A call that the model made.
@@ -31,7 +29,7 @@ struct RenderOptions {
         eos_token;  ///< their text; empty leaves the variable undefined, as transformers does
     std::optional<bool> enable_thinking;  ///< undefined in the template when not set
     std::string tools_json;               ///< a JSON array of tools, as OpenAI's API has them; empty = none
-    jinja::Value variables;      ///< more variables: a dict, or undefined for none; they win over the others
+    std::string variables_json;  ///< more variables: a JSON object, empty = none; they win over the others
     std::optional<int64_t> now;  ///< seconds since 1970 for strftime_now (as UTC); else the local time
 };
 

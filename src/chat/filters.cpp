@@ -318,17 +318,17 @@ Value filter_groupby(Interpreter&, const Value& v, Places a, const Arguments&) {
 
 Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
     as_string(v, "the text to indent");
-    std::string indent(a[0].is(Type::string) ? a[0].text() : std::string());
+    std::string indent(a[0].is(Type::string) ? a[0].text() : std::string_view());
     if (!a[0].is(Type::string)) {
         const int64_t width = integer_or(a[0], 4, "the width of an indent");
         if (width > 0) check_size(static_cast<size_t>(width));
         indent.assign(width > 0 ? static_cast<size_t>(width) : 0, ' ');
     }
-    const Value lines = split_lines(Value::string(v.text() + "\n"), false);
+    const Value lines = split_lines(append_text(v, "\n"), false);
     check_size(v.text().size() + indent.size() * lines.items().size());
     std::string out;
     for (size_t i = 0; i < lines.items().size(); i++) {
-        const std::string& line = lines.items()[i].text();
+        const std::string_view line = lines.items()[i].text();
         const bool indented = i == 0 ? flag(a[1]) : flag(a[2]) || !line.empty();
         if (i) out += '\n';
         if (indented) out += indent;
@@ -402,9 +402,9 @@ Value filter_map(Interpreter& interpreter, const Value& v, Places, const Argumen
         return mapped;
     }
     if (arguments.positional.empty()) fail_value("map needs the name of a filter");
-    const std::string& name = as_string(arguments.positional[0], "the name of a filter");
+    const std::string_view name = as_string(arguments.positional[0], "the name of a filter");
     const uint32_t filter = find_filter(name);
-    if (!filter) fail_value("no filter named '%.60s'", name.c_str());
+    if (!filter) fail_value("no filter named '%.*s'", static_cast<int>(name.size()), name.data());
     const Arguments rest = rest_of(arguments, 1);
     const Value items = iterate(v);
     for (const Value& item : items.items()) {
@@ -423,10 +423,10 @@ Value select(Interpreter& interpreter, const Value& v, const Arguments& argument
     const AttributeGetter getter(by_attribute ? arguments.positional[0] : Value::none());
     const size_t offset = by_attribute ? 1 : 0;
     const bool with_test = arguments.positional.size() > offset;
-    const std::string name =
-        with_test ? as_string(arguments.positional[offset], "the name of a test") : std::string();
+    const std::string_view name =
+        with_test ? as_string(arguments.positional[offset], "the name of a test") : std::string_view();
     const uint32_t test = find_test(name);
-    if (with_test && !test) fail_value("no test named '%.60s'", name.c_str());
+    if (with_test && !test) fail_value("no test named '%.*s'", static_cast<int>(name.size()), name.data());
     const Arguments rest = with_test ? rest_of(arguments, offset + 1) : Arguments();
     const Value items = iterate(v);
     for (const Value& item : items.items()) {
@@ -579,7 +579,7 @@ Value filter_title(Interpreter&, const Value& v, Places, const Arguments&) {
         const uint32_t c = text::next_code_point(s.text(), position);
         const bool between = c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || text::is_space(c);
         if (between) finish();
-        (between ? out : word).append(s.text(), begin, position - begin);
+        (between ? out : word).append(s.text().substr(begin, position - begin));
     }
     finish();
     return Value::string(std::move(out));
@@ -628,7 +628,7 @@ Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) 
     Value cut = substring(v, 0, static_cast<size_t>(kept));
     if (!flag(a[1])) {
         const size_t space = cut.text().rfind(' ');
-        if (space != std::string::npos) cut = like(v, cut.text().substr(0, space));
+        if (space != std::string::npos) cut = Value::string(cut.text().substr(0, space), v.is_markup());
     }
     return concatenate(cut, end);
 }

@@ -8,30 +8,12 @@
 namespace agave::chat::jinja {
 
 /// The variables of one execution of a template, macro or loop body, by slot (see scope.cpp). Inner scopes
-/// and macros share it.
+/// and macros refer to it.
 struct Scope : Object {
-    Scope(Scope* outer, size_t n_slots);
-    ~Scope();
-    Scope* parent;
+    Scope() : Object(Type::none) {}
+    Scope* parent = nullptr;
     std::vector<Value> slots;
-    bool remembered = false;  ///< by the interpreter, which then empties it at the end
-};
-
-/// Owns one reference to a scope.
-class ScopeReference {
-  public:
-    explicit ScopeReference(Scope* scope) : scope_(scope) {
-        if (scope_) scope_->references++;
-    }
-    ScopeReference(const ScopeReference&) = delete;
-    ScopeReference& operator=(const ScopeReference&) = delete;
-    ~ScopeReference() {
-        if (scope_) release(scope_);
-    }
-    Scope* get() const { return scope_; }
-
-  private:
-    Scope* scope_;
+    bool captured = false;  ///< by a macro, which may outlive the execution
 };
 
 enum class FunctionKind : uint8_t {
@@ -43,9 +25,13 @@ enum class FunctionKind : uint8_t {
 };
 
 struct FunctionObject : Object {
-    FunctionObject(FunctionKind function_kind, uint32_t function_id, Value function_self,
-                   Scope* defined_in = nullptr);
-    ~FunctionObject();
+    FunctionObject(FunctionKind function_kind, uint32_t function_id, const Value& function_self,
+                   Scope* defined_in = nullptr)
+        : Object(Type::function),
+          kind(function_kind),
+          id(function_id),
+          self(function_self),
+          scope(defined_in) {}
     FunctionKind kind;
     uint32_t id;
     Value self;
@@ -55,8 +41,7 @@ struct FunctionObject : Object {
 
 /// A running for: what remains to iterate, and what `loop` tells.
 struct LoopObject : Object {
-    explicit LoopObject(Value iterated);
-    ~LoopObject();
+    explicit LoopObject(const Value& iterated) : Object(Type::loop), iterable(iterated) {}
     Value iterable;       ///< always a list
     size_t position = 0;  ///< in iterable (a generator uses its own)
     uint32_t filter = 0;  ///< the node after `if`, or 0

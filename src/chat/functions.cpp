@@ -20,7 +20,8 @@ void bind_arguments(std::string_view signature, const Arguments& arguments, Valu
         for (const auto& [key, value] : arguments.keyword) {
             if (key.text() != parameter) continue;
             if (n < arguments.positional.size())
-                fail_value("%.*s() got the argument '%s' twice", label(), name.data(), key.text().c_str());
+                fail_value("%.*s() got the argument '%s' twice", label(), name.data(),
+                           std::string(key.text()).c_str());
             places[n] = value;
             n_keywords_used++;
         }
@@ -86,8 +87,8 @@ Value make_dict(Interpreter&, const Value&, const Value*, const Arguments& argum
     return dict;
 }
 
-Value make_namespace(Interpreter& interpreter, const Value&, const Value*, const Arguments& arguments) {
-    Value space = interpreter.make_namespace();
+Value make_namespace(Interpreter&, const Value&, const Value*, const Arguments& arguments) {
+    Value space = Value::of(new DictObject(Type::space));
     fill_dict(space.dict_object(), arguments);
     return space;
 }
@@ -108,7 +109,7 @@ Value raise_exception(Interpreter&, const Value&, const Value* a, const Argument
 }
 
 Value strftime_now(Interpreter& interpreter, const Value&, const Value* a, const Arguments&) {
-    const std::string& format = as_string(a[0], "the format of strftime_now()");
+    const std::string format(as_string(a[0], "the format of strftime_now()"));
     const std::time_t now = interpreter.now ? static_cast<std::time_t>(*interpreter.now) : std::time(nullptr);
     std::tm fields{};
     if (interpreter.now)

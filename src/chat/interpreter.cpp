@@ -32,33 +32,28 @@ Value& slot_at(uint32_t variable, Scope* scope) {
 
 }  // namespace
 
-Interpreter::~Interpreter() {
-    for (Object* object : remembered_) {
-        if (object->type == Type::space) {
-            auto* space = static_cast<DictObject*>(object);
-            std::vector<DictObject::Entry> entries = std::move(space->entries);
-            space->entries.clear();
-            space->buckets.clear();
-        } else {
-            std::vector<Value> slots = std::move(static_cast<Scope*>(object)->slots);
-        }
+class Interpreter::Entered {
+  public:
+    Entered(Interpreter& interpreter, uint32_t frame, Scope* outer)
+        : interpreter_(interpreter), scope_(interpreter.enter(frame, outer)) {}
+    ~Entered() {
+        if (!scope_->captured) interpreter_.spare_.push_back(scope_);
     }
-    for (Object* object : remembered_) release(object);
-}
+    Entered(const Entered&) = delete;
+    Entered& operator=(const Entered&) = delete;
+    Scope* get() const { return scope_; }
+
+  private:
+    Interpreter& interpreter_;
+    Scope* scope_;
+};
 
 std::string Interpreter::run() {
     std::string text;
     out_ = &text;
-    const ScopeReference root(enter(0, nullptr));
+    const Entered root(*this, 0, nullptr);
     execute(program_.root, root.get());
     return text;
-}
-
-Value Interpreter::make_namespace() {
-    Value space = Value::of(new DictObject(Type::space));
-    space.object()->references++;
-    remembered_.push_back(space.object());
-    return space;
 }
 
 void Interpreter::write(std::string_view text) {
@@ -69,7 +64,19 @@ void Interpreter::write(std::string_view text) {
 }
 
 Scope* Interpreter::enter(uint32_t frame, Scope* outer) {
-    auto* scope = new Scope(outer, program_.frames[frame].size());
+    Scope* scope;
+    if (spare_.empty()) {
+        reserve_bytes(sizeof(Scope));
+        scope = new Scope;
+        adopt(scope);
+    } else {
+        scope = spare_.back();
+        spare_.pop_back();
+        scope->slots.clear();
+    }
+    scope->parent = outer;
+    if (program_.frames[frame].size() > scope->slots.capacity())
+        reserve_bytes(program_.frames[frame].size() * sizeof(Value));
     load_variables(frame, scope);
     return scope;
 }
@@ -210,12 +217,15 @@ Value Interpreter::evaluate_compare(const Node& node, Scope* scope) {
 }
 
 Value Interpreter::evaluate_concat(const Node& node, Scope* scope) {
-    std::string text;
-    for (uint32_t i = 0; i < node.count; i++) {
-        append_text(text, evaluate(program_.child(node, i), scope));
-        check_room(text.size());
+    const Value first = evaluate(program_.child(node, 0), scope);
+    std::string rest;
+    const bool extends = first.is(Type::string) && !first.is_markup();
+    if (!extends) append_text(rest, first);
+    for (uint32_t i = 1; i < node.count; i++) {
+        append_text(rest, evaluate(program_.child(node, i), scope));
+        check_room(rest.size());
     }
-    return Value::string(std::move(text));
+    return extends ? append_text(first, rest) : Value::string(std::move(rest));
 }
 
 Value Interpreter::evaluate_attribute(const Node& node, Scope* scope) {
@@ -225,7 +235,7 @@ Value Interpreter::evaluate_attribute(const Node& node, Scope* scope) {
     if (object.is(Type::loop)) return loop_attribute(*static_cast<LoopObject*>(object.object()), name);
     if (object.is(Type::function)) {
         const auto& function = *static_cast<FunctionObject*>(object.object());
-        const std::string& text = name.text();
+        const std::string_view text = name.text();
         if (function.kind == FunctionKind::macro && text == "name")
             return program_.constants[program_.nodes[function.id].a];
         if (function.kind == FunctionKind::cycler && text == "current")
@@ -237,7 +247,8 @@ Value Interpreter::evaluate_attribute(const Node& node, Scope* scope) {
 void Interpreter::evaluate_arguments(const Node& node, Scope* scope, Arguments& arguments) {
     const auto add_keyword = [&](Value name, Value value) {
         for (const auto& [other, unused] : arguments.keyword)
-            if (equal(other, name)) fail_value("the argument '%.60s' is given twice", name.text().c_str());
+            if (equal(other, name))
+                fail_value("the argument '%.60s' is given twice", std::string(name.text()).c_str());
         arguments.keyword.emplace_back(std::move(name), std::move(value));
     };
     for (uint32_t i = 1; i < node.count; i++) {
@@ -319,7 +330,8 @@ Value Interpreter::evaluate_filter(const Node& node, Scope* scope) {
     Arguments arguments;
     evaluate_arguments(node, scope, arguments);
     position = node.position;
-    if (!node.b) fail_value("no filter named '%.60s'", program_.constants[node.a].text().c_str());
+    if (!node.b)
+        fail_value("no filter named '%.60s'", std::string(program_.constants[node.a].text()).c_str());
     return call_filter(*this, node.b, input, arguments);
 }
 
@@ -328,7 +340,7 @@ Value Interpreter::evaluate_test(const Node& node, Scope* scope) {
     Arguments arguments;
     evaluate_arguments(node, scope, arguments);
     position = node.position;
-    if (!node.b) fail_value("no test named '%.60s'", program_.constants[node.a].text().c_str());
+    if (!node.b) fail_value("no test named '%.60s'", std::string(program_.constants[node.a].text()).c_str());
     return Value::boolean(call_test(*this, node.b, input, arguments));
 }
 
@@ -377,7 +389,7 @@ Interpreter::Flow Interpreter::execute(uint32_t index, Scope* scope) {
         case NodeKind::with:
             return execute_with(node, scope);
         case NodeKind::generation: {
-            const ScopeReference inner(enter(node.b, scope));
+            const Entered inner(*this, node.b, scope);
             return execute(program_.child(node, 0), inner.get());
         }
         case NodeKind::break_:
@@ -430,9 +442,8 @@ Interpreter::Flow Interpreter::execute_for(const Node& node, Scope* scope) {
     loop.filter = program_.child(node, 2);
     if (loop.filter) {
         loop.filter_scope = enter(node.b + 1, scope);
-        loop.filter_scope->references++;
     }
-    const ScopeReference body(enter(node.b, scope));
+    const Entered body(*this, node.b, scope);
     // As in Jinja, an iteration that break or continue ends does not keep the else from running.
     bool first = true, completed = false;
     while (true) {
@@ -450,7 +461,7 @@ Interpreter::Flow Interpreter::execute_for(const Node& node, Scope* scope) {
     }
     const uint32_t otherwise = program_.child(node, 4);
     if (completed || !otherwise) return Flow::next;
-    const ScopeReference inner(enter(node.b + 2, scope));
+    const Entered inner(*this, node.b + 2, scope);
     return execute(otherwise, inner.get());
 }
 
@@ -467,7 +478,7 @@ Interpreter::Flow Interpreter::capture(uint32_t body, Scope* scope, Value& text)
 }
 
 Interpreter::Flow Interpreter::execute_set_block(const Node& node, Scope* scope) {
-    const ScopeReference inner(enter(node.b, scope));
+    const Entered inner(*this, node.b, scope);
     Value text;
     const Flow flow = capture(program_.child(node, 2), inner.get(), text);
     if (flow != Flow::next) return flow;
@@ -484,7 +495,7 @@ Interpreter::Flow Interpreter::execute_set_block(const Node& node, Scope* scope)
 }
 
 Interpreter::Flow Interpreter::execute_filter_block(const Node& node, Scope* scope) {
-    const ScopeReference inner(enter(node.b, scope));
+    const Entered inner(*this, node.b, scope);
     Value text;
     const Flow flow = capture(program_.child(node, 1), inner.get(), text);
     if (flow != Flow::next) return flow;
@@ -497,19 +508,14 @@ Interpreter::Flow Interpreter::execute_filter_block(const Node& node, Scope* sco
 }
 
 Interpreter::Flow Interpreter::execute_with(const Node& node, Scope* scope) {
-    const ScopeReference inner(enter(node.b, scope));
+    const Entered inner(*this, node.b, scope);
     for (uint32_t i = 1; i < node.count; i += 2)
         assign(program_.child(node, i), inner.get(), evaluate(program_.child(node, i + 1), scope));
     return execute(program_.child(node, 0), inner.get());
 }
 
 Value Interpreter::make_macro(uint32_t index, Scope* scope) {
-    // The macro and its scope may refer to each other.
-    for (Scope* outer = scope; outer && !outer->remembered; outer = outer->parent) {
-        outer->remembered = true;
-        outer->references++;
-        remembered_.push_back(outer);
-    }
+    for (Scope* outer = scope; outer && !outer->captured; outer = outer->parent) outer->captured = true;
     return Value::of(new FunctionObject(FunctionKind::macro, index, Value(), scope));
 }
 
@@ -525,9 +531,9 @@ Value Interpreter::call_macro(const FunctionObject& macro, const Arguments& argu
     const Node& node = program_.nodes[macro.id];
     const uint32_t n_parameters = node.c;
     const uint32_t n_defaults = node.count - 1 - n_parameters - (node.kind == NodeKind::call_block ? 1 : 0);
-    const ScopeReference reference(enter(node.b, macro.scope));
+    const Entered reference(*this, node.b, macro.scope);
     Scope* const scope = reference.get();
-    const char* name = program_.constants[node.a].text().c_str();
+    const std::string name(program_.constants[node.a].text());
     Value extra = Value::new_list(ListKind::tuple);
     for (size_t i = 0; i < arguments.positional.size(); i++) {
         if (i < n_parameters)
@@ -549,10 +555,11 @@ Value Interpreter::call_macro(const FunctionObject& macro, const Arguments& argu
         else if (node.op & uses_kwargs)
             keywords.dict_object().set(key, value);
         else
-            fail_value("the macro '%.60s' takes no argument named '%.60s'", name, key.text().c_str());
+            fail_value("the macro '%.60s' takes no argument named '%.60s'", name.c_str(),
+                       std::string(key.text()).c_str());
     }
     if (!extra.items().empty() && !(node.op & uses_varargs))
-        fail_value("the macro '%.60s' takes not more than %u arguments", name, n_parameters);
+        fail_value("the macro '%.60s' takes not more than %u arguments", name.c_str(), n_parameters);
     size_t slot = n_parameters;
     if (node.op & uses_caller) scope->slots[slot++] = caller;
     if (node.op & uses_kwargs) scope->slots[slot++] = keywords;
@@ -624,7 +631,7 @@ int64_t Interpreter::count_items(LoopObject& loop) {
 }
 
 Value Interpreter::loop_attribute(LoopObject& loop, const Value& name) {
-    const std::string& text = name.text();
+    const std::string_view text = name.text();
     if (text == "index") return Value::integer(loop.index0 + 1);
     if (text == "index0") return Value::integer(loop.index0);
     if (text == "first") return Value::boolean(loop.index0 == 0);
@@ -645,9 +652,9 @@ Value Interpreter::loop_attribute(LoopObject& loop, const Value& name) {
     return Value::undefined(name, UndefinedReason::attribute);
 }
 
-Value Interpreter::call_loop(LoopObject& loop, const std::string& method, const Arguments& arguments) {
+Value Interpreter::call_loop(LoopObject& loop, std::string_view method, const Arguments& arguments) {
     const std::vector<Value>& values = arguments.positional;
-    if (!arguments.keyword.empty()) fail_value("loop.%s takes no named arguments", method.c_str());
+    if (!arguments.keyword.empty()) fail_value("loop.cycle and loop.changed take no named arguments");
     if (method == "cycle") {
         if (values.empty()) fail_value("loop.cycle has nothing to cycle through");
         return values[static_cast<size_t>(loop.index0) % values.size()];
@@ -688,6 +695,8 @@ std::string render(const Program& program, const Value& context, const Limits& l
         Budget* budget;
         ~Restore() { current_budget = budget; }
     } restore{outside};
+    Heap heap;
+    const HeapUse use(heap);
     Interpreter interpreter(program, context, limits.max_output_bytes, now);
     try {
         return interpreter.run();
@@ -706,10 +715,12 @@ Program parse(std::string source) {
         fail(ErrorKind::bad_file, "chat template: %zu bytes are more than the limit of %zu", source.size(),
              max_source_bytes);
     program.source = normalize_source(source);
+    const HeapUse use(program.heap);
     uint32_t position = 0;
     try {
         parse_source(program, position);
         resolve_names(program, position);
+        for (const Value& constant : program.constants) fix(constant);
     } catch (const Failure& failure) {
         fail(ErrorKind::bad_file, "chat template: %s: %s",
              describe_position(program.source, position).c_str(), printable(failure.message, 400).c_str());

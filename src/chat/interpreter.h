@@ -17,16 +17,12 @@ class Interpreter {
     Interpreter(const Program& program, const Value& context, uint64_t max_output_bytes,
                 std::optional<int64_t> now_seconds)
         : now(now_seconds), program_(program), context_(context), output_left_(max_output_bytes) {}
-    ~Interpreter();
     Interpreter(const Interpreter&) = delete;
     Interpreter& operator=(const Interpreter&) = delete;
 
     std::string run();
 
     Value call(const Value& callee, const Arguments& arguments);
-    /// A namespace, remembered so that what it holds can be let go at the end even if it holds itself.
-    Value make_namespace();
-
     const std::optional<int64_t> now;
     uint32_t position = 0;  ///< of the node that is being evaluated
 
@@ -57,7 +53,8 @@ class Interpreter {
     void assign(uint32_t target, Scope* scope, Value value);
     void write(std::string_view text);
 
-    /// A scope of this frame, its variables loaded.
+    /// A scope of a frame, its variables loaded, for as long as this lives.
+    class Entered;
     Scope* enter(uint32_t frame, Scope* outer);
     void load_variables(uint32_t frame, Scope* scope);
     Value make_macro(uint32_t index, Scope* scope);
@@ -67,14 +64,14 @@ class Interpreter {
     Value peek(LoopObject& loop);
     int64_t count_items(LoopObject& loop);
     Value loop_attribute(LoopObject& loop, const Value& name);
-    Value call_loop(LoopObject& loop, const std::string& method, const Arguments& arguments);
+    Value call_loop(LoopObject& loop, std::string_view method, const Arguments& arguments);
 
     const Program& program_;
     const Value& context_;
     uint64_t output_left_;
     std::string* out_ = nullptr;
     const Value* block_text_ = nullptr;  ///< input of the filter of a block
-    std::vector<Object*> remembered_;    ///< scopes of macros, and namespaces: they may form cycles
+    std::vector<Scope*> spare_;          ///< scopes that are done with
 };
 
 }  // namespace agave::chat::jinja

@@ -15,7 +15,7 @@ namespace agave::chat::jinja {
 
 struct Limits {
     uint64_t max_steps = 20'000'000;         ///< evaluated nodes, and work on long values
-    uint64_t max_value_bytes = 256u << 20;   ///< memory of all values at one time
+    uint64_t max_value_bytes = 256u << 20;   ///< memory of all values of a render
     uint64_t max_output_bytes = 128u << 20;  ///< of the text
     uint32_t max_depth = 1200;               ///< of nested evaluation; a call of a macro takes about ten
 };
@@ -25,8 +25,8 @@ Program parse(std::string source);
 
 /// Renders with the variables of `context`, a dict. `now`: seconds since 1970 for strftime_now, taken as UTC;
 /// without it the local time. Throws Error(usage) for what the template itself raises (with its words) and
-/// for what goes wrong in it (with line and column), Error(bad_file) when it exceeds a limit. The values of
-/// `program` and `context` must not be in use on another thread meanwhile.
+/// for what goes wrong in it (with line and column), Error(bad_file) when it exceeds a limit. A
+/// program may be in use on several threads, a context only on one.
 std::string render(const Program& program, const Value& context, const Limits& limits = {},
                    std::optional<int64_t> now = std::nullopt);
 

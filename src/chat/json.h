@@ -18,7 +18,8 @@ struct JsonStyle {
 /// Appends the value as Python's json.dumps writes it. Throws Failure for what JSON cannot hold.
 void append_json(std::string& out, const Value& value, const JsonStyle& style);
 
-/// Reads one JSON text; `what` names it in the message. Throws Error(usage) with the place of the fault.
+/// Reads one JSON text into the heap in use; `what` names it in the message. Throws Error(usage) with the
+/// place of the fault.
 Value parse_json(std::string_view json, const char* what);
 
 }  // namespace agave::chat::jinja

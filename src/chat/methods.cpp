@@ -20,13 +20,13 @@ bool absent(const Value& value) {
     return value.is(Type::missing) || value.is(Type::none);
 }
 
-const std::string& argument(const Value& value) {
+string_view argument(const Value& value) {
     return as_string(value, "the argument of a str method");
 }
 /// An argument that ends up in the result: escaped when the string is Markup.
 std::string inserted(const Value& self, const Value& value) {
     argument(value);
-    return self.is_markup() ? escape(value).text() : value.text();
+    return std::string(self.is_markup() ? escape(value).text() : value.text());
 }
 int64_t count_or(const Value& value, int64_t otherwise) {
     return value.is(Type::missing) ? otherwise : as_integer(value, "a count");
@@ -88,7 +88,7 @@ bool window(const Value& self, const Value& start, const Value& end, string_view
 int64_t find(const Value& self, Places a, bool from_right) {
     string_view part;
     size_t offset = 0;
-    const std::string& wanted = argument(a[0]);
+    const string_view wanted = argument(a[0]);
     check_size(self.text().size());
     if (!window(self, a[1], a[2], part, offset)) return -1;
     const size_t at = from_right ? part.rfind(wanted) : part.find(wanted);
@@ -115,7 +115,7 @@ Value str_rindex(Interpreter&, const Value& s, Places a, const Arguments&) {
 Value str_count(Interpreter&, const Value& self, Places a, const Arguments&) {
     string_view part;
     size_t offset = 0;
-    const std::string& wanted = argument(a[0]);
+    const string_view wanted = argument(a[0]);
     if (!window(self, a[1], a[2], part, offset)) return Value::integer(0);
     if (wanted.empty()) return Value::integer(static_cast<int64_t>(text::count_code_points(part)) + 1);
     int64_t count = 0;
@@ -129,7 +129,7 @@ bool has_affix(const Value& self, Places a, bool at_end) {
     size_t offset = 0;
     const bool inside = window(self, a[1], a[2], part, offset);
     const auto matches = [&](const Value& affix) {
-        const std::string& wanted = argument(affix);
+        const string_view wanted = argument(affix);
         return inside && (at_end ? part.ends_with(wanted) : part.starts_with(wanted));
     };
     if (!a[0].is_list(ListKind::tuple)) return matches(a[0]);
@@ -145,13 +145,13 @@ Value str_endswith(Interpreter&, const Value& s, Places a, const Arguments&) {
 }
 
 Value str_removeprefix(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const std::string& prefix = argument(a[0]);
+    const string_view prefix = argument(a[0]);
     string_view content = self.text();
     if (content.starts_with(prefix)) content.remove_prefix(prefix.size());
     return like(self, content);
 }
 Value str_removesuffix(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const std::string& suffix = argument(a[0]);
+    const string_view suffix = argument(a[0]);
     string_view content = self.text();
     if (content.ends_with(suffix)) content.remove_suffix(suffix.size());
     return like(self, content);
@@ -159,7 +159,7 @@ Value str_removesuffix(Interpreter&, const Value& self, Places a, const Argument
 
 Value str_replace(Interpreter&, const Value& self, Places a, const Arguments&) {
     const string_view content = self.text();
-    const std::string& old = argument(a[0]);
+    const string_view old = argument(a[0]);
     const std::string replacement = inserted(self, a[1]);
     int64_t left = count_or(a[2], -1);
     std::string out;
@@ -220,7 +220,7 @@ Value split(const Value& self, Places a, bool from_right) {
     Value parts = Value::new_list();
     check_size(content.size());
     if (absent(a[0])) return split_space(self, max_splits, from_right);
-    const std::string& separator = argument(a[0]);
+    const string_view separator = argument(a[0]);
     if (separator.empty()) fail_value("empty separator");
     for (int64_t left = max_splits; left != 0; left--) {
         const size_t at = from_right ? content.rfind(separator) : content.find(separator);
@@ -246,7 +246,7 @@ Value str_splitlines(Interpreter&, const Value& self, Places a, const Arguments&
 }
 
 Value partition(const Value& self, const Value& separator_value, bool from_right) {
-    const std::string& separator = argument(separator_value);
+    const string_view separator = argument(separator_value);
     if (separator.empty()) fail_value("empty separator");
     const string_view content = self.text();
     const size_t at = from_right ? content.rfind(separator) : content.find(separator);
@@ -313,7 +313,7 @@ Value str_zfill(Interpreter&, const Value& self, Places a, const Arguments&) {
     const Value digits = like(self, string_view(self.text()).substr(sign ? 1 : 0));
     const Value width = Value::integer(as_integer(a[0], "a width") - (sign ? 1 : 0));
     const Value padded = pad(digits, width, Value::string("0"), 1);
-    return like(self, self.text().substr(0, sign ? 1 : 0) + padded.text());
+    return append_text(like(self, self.text().substr(0, sign ? 1 : 0)), padded.text());
 }
 
 Value str_expandtabs(Interpreter&, const Value& self, Places a, const Arguments&) {

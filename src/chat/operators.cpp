@@ -112,7 +112,7 @@ Value float_arithmetic(Operator op, double a, double b) {
 Value repeat(const Value& value, const Value& count) {
     const auto n = static_cast<uint64_t>(count.to_integer() > 0 ? count.to_integer() : 0);
     if (value.is(Type::string)) {
-        const std::string& text = value.text();
+        const std::string_view text = value.text();
         if (n && text.size() > (uint64_t{1} << 32) / n)
             throw Failure{Failure::limit, "a string gets too long"};
         const size_t bytes = static_cast<size_t>(n) * text.size();
@@ -145,9 +145,8 @@ Value escape(const Value& value) {
 }
 
 Value concatenate(const Value& a, const Value& b) {
-    const bool markup = a.is_markup() || b.is_markup();
-    if (!markup || (a.is_markup() && b.is_markup())) return Value::string(a.text() + b.text(), markup);
-    return Value::string(escape(a).text() + escape(b).text(), true);
+    const bool escapes = a.is_markup() != b.is_markup();
+    return escapes ? append_text(escape(a), escape(b).text()) : append_text(a, b.text());
 }
 
 Value binary(Operator op, const Value& a, const Value& b) {
@@ -212,7 +211,7 @@ bool contains(const Value& container, const Value& item) {
         if (item.is_undefined()) fail_undefined(item);
         if (!item.is(Type::string)) fail_value("'in <string>' requires a string, not '%s'", type_name(item));
         spend(container.text().size() / 64);
-        return container.text().find(item.text()) != std::string::npos;
+        return container.text().find(item.text()) != std::string_view::npos;
     }
     if (container.is(Type::dict)) return container.dict_object().find(item) != nullptr;
     const Value items = iterate(container);
@@ -242,7 +241,7 @@ Value items_of(const DictObject& dict, ListKind kind) {
 }
 
 Value characters_of(const Value& string) {
-    const std::string& content = string.text();
+    const std::string_view content = string.text();
     spend(content.size());
     Value characters = Value::new_list(ListKind::list);
     for (size_t position = 0; position < content.size();) {
@@ -307,7 +306,7 @@ Value item(const Value& object, const Value& key) {
 }  // namespace
 
 Value own_attribute(const Value& object, const Value& name) {
-    const std::string& text = name.text();
+    const std::string_view text = name.text();
     if (object.is(Type::space)) {
         const Value* found = object.dict_object().find(name);
         return found ? *found : Value::missing();
@@ -339,12 +338,12 @@ Value attribute(const Value& object, const Value& name) {
 }
 
 Value substring(const Value& string, size_t begin, size_t end) {
-    const std::string& content = string.text();
+    const std::string_view content = string.text();
     size_t first = begin, last = end;
     if (n_characters(string) != content.size()) {
         spend(content.size() / 64);
         first = text::byte_offset(content, begin);
-        last = first + text::byte_offset(std::string_view(content).substr(first), end - begin);
+        last = first + text::byte_offset(content.substr(first), end - begin);
     }
     return Value::string(content.substr(first, last - first), string.is_markup());
 }
@@ -409,7 +408,7 @@ int64_t as_integer(const Value& value, const char* what) {
     fail_value("%s must be an integer, not '%s'", what, type_name(value));
 }
 
-const std::string& as_string(const Value& value, const char* what) {
+std::string_view as_string(const Value& value, const char* what) {
     if (value.is(Type::string)) return value.text();
     if (value.is_undefined()) fail_undefined(value);
     fail_value("%s must be a string, not '%s'", what, type_name(value));

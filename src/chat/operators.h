@@ -39,7 +39,7 @@ Value substring(const Value& string, size_t begin, size_t end);
 /// int(value) for arguments: throws when the value is not an integer.
 int64_t as_integer(const Value& value, const char* what);
 /// A string argument: throws when the value is not a string.
-const std::string& as_string(const Value& value, const char* what);
+std::string_view as_string(const Value& value, const char* what);
 
 /// a + b of strings with Markup's escaping.
 Value concatenate(const Value& a, const Value& b);

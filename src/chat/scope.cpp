@@ -207,7 +207,7 @@ class Resolver {
 
     void resolve_builtin(uint32_t index, bool soft) {
         Node& n = program_.nodes[index];
-        const std::string& name = program_.constants[n.a].text();
+        const std::string name(program_.constants[n.a].text());
         n.b = n.kind == NodeKind::filter ? find_filter(name) : find_test(name);
         if (n.b || soft) return;
         error_position_ = n.position;

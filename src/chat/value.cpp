@@ -1,9 +1,11 @@
 #include "chat/value.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
 
+#include "base/error.h"
 #include "chat/function.h"
 #include "chat/text.h"
 
@@ -16,10 +18,7 @@ namespace {
 constexpr size_t max_linear_entries = 8;
 constexpr int max_nesting = 400;
 thread_local int nesting = 0;
-
-void give_back_bytes(size_t bytes) {
-    if (current_budget) current_budget->bytes_left += bytes;
-}
+constinit thread_local Heap* current_heap = nullptr;
 
 void destroy(Object* object) {
     switch (object->type) {
@@ -57,20 +56,23 @@ uint64_t hash_integer(int64_t value) {
 
 }  // namespace
 
-void release(Object* object) noexcept {
-    static thread_local Object* dying = nullptr;
-    static thread_local bool draining = false;
-    if (--object->references > 0) return;
-    object->next_dying = dying;
-    dying = object;
-    if (draining) return;
-    draining = true;
-    while (dying) {
-        Object* last = dying;
-        dying = last->next_dying;
-        destroy(last);
+Heap::~Heap() {
+    while (Object* object = first_) {
+        first_ = object->next;
+        destroy(object);
     }
-    draining = false;
+}
+
+HeapUse::HeapUse(Heap& heap) : outside_(current_heap) {
+    current_heap = &heap;
+}
+HeapUse::~HeapUse() {
+    current_heap = outside_;
+}
+
+void adopt(Object* object) {
+    if (!current_heap) fail(ErrorKind::runtime, "a template value was made without a heap");
+    current_heap->adopt(object);
 }
 
 void fail_value(const char* format, ...) {
@@ -89,15 +91,13 @@ void spend(uint64_t steps) {
 }
 
 void reserve_bytes(size_t bytes) {
-    if (!current_budget) return;
-    if (current_budget->bytes_left < bytes)
-        throw Failure{Failure::limit, "the template uses too much memory"};
-    current_budget->bytes_left -= bytes;
+    check_room(bytes);
+    if (current_budget) current_budget->bytes_left -= bytes;
 }
 
 void check_room(size_t bytes) {
-    reserve_bytes(bytes);
-    give_back_bytes(bytes);
+    if (current_budget && current_budget->bytes_left < bytes)
+        throw Failure{Failure::limit, "the template uses too much memory"};
 }
 
 void check_size(size_t bytes) {
@@ -114,56 +114,46 @@ Nesting::~Nesting() {
     nesting--;
 }
 
-StringObject::StringObject(std::string&& content) : Object(Type::string), text(std::move(content)) {
-    spend(1 + text.size() / 64);
-    reserve_bytes(sizeof(StringObject) + text.size());
+StringObject::StringObject(std::string&& content)
+    : Object(Type::string), storage(std::move(content)), source(this), length(storage.size()) {
+    spend(1 + length / 64);
+    reserve_bytes(sizeof(StringObject) + length);
 }
 
-StringObject::~StringObject() {
-    give_back_bytes(sizeof(StringObject) + text.size());
+StringObject::StringObject(StringObject& longer, size_t first_bytes)
+    : Object(Type::string), source(&longer), length(first_bytes), markup(longer.markup) {
+    spend(1);
+    reserve_bytes(sizeof(StringObject));
 }
 
 ListObject::ListObject(std::vector<Value>&& content, ListKind list_kind)
     : Object(Type::list), items(std::move(content)), kind(list_kind) {
-    spend(items.size() / 8);
+    spend(1 + items.size() / 8);
     reserve_bytes(sizeof(ListObject) + items.size() * sizeof(Value));
 }
 
-ListObject::~ListObject() {
-    give_back_bytes(sizeof(ListObject) + items.size() * sizeof(Value));
+Value append_text(const Value& string, std::string_view more) {
+    constexpr size_t shortest = 256;
+    StringObject& whole = string.string_object();
+    StringObject& source = *whole.source;
+    if (whole.length >= shortest && whole.length == source.storage.size() && !source.fixed) {
+        spend(more.size() / 64);
+        reserve_bytes(more.size());
+        source.storage.append(more.data(), more.size());
+        return Value::of(new StringObject(source, source.storage.size()));
+    }
+    std::string text;
+    text.reserve(whole.length + more.size());
+    text += whole.view();
+    text += more;
+    return Value::string(std::move(text), whole.markup);
 }
 
-DictObject::~DictObject() {
-    give_back_bytes(entries.size() * sizeof(Entry));
-}
-
-Scope::Scope(Scope* outer, size_t n_slots)
-    : Object(Type::none), parent(outer), slots(n_slots, Value::missing()) {
-    if (parent) parent->references++;
-}
-
-Scope::~Scope() {
-    if (parent) release(parent);
-}
-
-FunctionObject::FunctionObject(FunctionKind function_kind, uint32_t function_id, Value function_self,
-                               Scope* defined_in)
-    : Object(Type::function),
-      kind(function_kind),
-      id(function_id),
-      self(std::move(function_self)),
-      scope(defined_in) {
-    if (scope) scope->references++;
-}
-
-FunctionObject::~FunctionObject() {
-    if (scope) release(scope);
-}
-
-LoopObject::LoopObject(Value iterated) : Object(Type::loop), iterable(std::move(iterated)) {}
-
-LoopObject::~LoopObject() {
-    if (filter_scope) release(filter_scope);
+void fix(const Value& value) {
+    if (!value.is(Type::string)) return;
+    value.string_object().fixed = true;
+    hash(value);
+    n_characters(value);
 }
 
 const Value* DictObject::find(const Value& key) const {
@@ -207,26 +197,6 @@ void DictObject::set(Value key, Value value) {
     }
 }
 
-// Out of line: they are everywhere, and a call is smaller.
-Value::Value(const Value& other) noexcept : type_(other.type_), reason_(other.reason_), data_(other.data_) {
-    if (has_object() && data_.object) data_.object->references++;
-}
-
-Value::~Value() {
-    if (has_object() && data_.object) release(data_.object);
-}
-
-Value& Value::operator=(const Value& other) noexcept {
-    return *this = Value(other);
-}
-
-Value& Value::operator=(Value&& other) noexcept {
-    std::swap(type_, other.type_);
-    std::swap(reason_, other.reason_);
-    std::swap(data_, other.data_);
-    return *this;
-}
-
 Value Value::boolean(bool value) {
     Value result(Type::boolean);
     result.data_.integer = value;
@@ -248,7 +218,7 @@ Value Value::floating(double value) {
 Value Value::of(Object* object) {
     Value result(object->type);
     result.data_.object = object;
-    object->references++;
+    adopt(object);
     return result;
 }
 
@@ -294,7 +264,6 @@ Value Value::undefined(const Value& text, UndefinedReason reason) {
     Value result;
     result.reason_ = reason;
     result.data_.object = text.data_.object;
-    text.data_.object->references++;
     return result;
 }
 
@@ -339,18 +308,19 @@ const char* type_name(const Value& value) {
 
 void fail_undefined(const Value& value) {
     if (!value.object()) fail_value("a value is undefined");
-    const char* text = static_cast<StringObject*>(value.object())->text.c_str();
+    const std::string_view text = static_cast<StringObject*>(value.object())->view();
+    const int n = static_cast<int>(std::min<size_t>(text.size(), 200));
     switch (value.undefined_reason()) {
         case UndefinedReason::name:
-            fail_value("'%.200s' is undefined", text);
+            fail_value("'%.*s' is undefined", n, text.data());
         case UndefinedReason::attribute:
-            fail_value("a value has no attribute or element '%.200s'", text);
+            fail_value("a value has no attribute or element '%.*s'", n, text.data());
         case UndefinedReason::unsafe:
-            fail_value("the attribute '%.200s' may not be used in a template", text);
+            fail_value("the attribute '%.*s' may not be used in a template", n, text.data());
         case UndefinedReason::hint:
             break;
     }
-    fail_value("%.300s", text);
+    fail_value("%.*s", n, text.data());
 }
 
 bool is_true(const Value& value) {
@@ -378,7 +348,7 @@ bool is_true(const Value& value) {
 size_t n_characters(const Value& string) {
     StringObject& object = string.string_object();
     if (object.n_characters < 0)
-        object.n_characters = static_cast<int64_t>(text::count_code_points(object.text));
+        object.n_characters = static_cast<int64_t>(text::count_code_points(object.view()));
     return static_cast<size_t>(object.n_characters);
 }
 
@@ -587,7 +557,7 @@ uint64_t hash(const Value& value) {
     switch (value.type()) {
         case Type::string: {
             StringObject& string = value.string_object();
-            if (!string.hash) string.hash = hash_text(string.text);
+            if (!string.hash) string.hash = hash_text(string.view());
             return string.hash;
         }
         case Type::boolean:

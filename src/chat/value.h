@@ -7,9 +7,8 @@
 #include <utility>
 #include <vector>
 
-/// The values of a template: Python's, as far as Jinja needs them. Strings, lists and dicts are shared by
-/// reference counts and never change once a template can see them (the sandbox forbids it), so copying a
-/// Value copies 16 bytes. Values belong to one thread.
+/// The values of a template: Python's, as far as Jinja needs them. Strings, lists and dicts never change once
+/// a template can see them (the sandbox forbids it), so copying a Value copies 16 bytes.
 namespace agave::chat::jinja {
 
 enum class Type : uint8_t {
@@ -32,17 +31,47 @@ enum class ListKind : uint8_t { list, tuple, group, range, keys, values, items, 
 /// What an undefined value's text means.
 enum class UndefinedReason : uint8_t { name, attribute, hint, unsafe };
 
-/// The base of everything that values share. Not virtual: destroy() switches over the type.
+/// The base of everything that values refer to. Not virtual: Heap switches over the type.
 struct Object {
     explicit Object(Type object_type) : type(object_type) {}
-    uint32_t references = 0;
+    Object* next = nullptr;  ///< in its heap
     Type type;
-    Object* next_dying = nullptr;
 };
 
-/// Drops a reference. The last one destroys the object and, one after another rather than recursively, what
-/// only it referred to.
-void release(Object* object) noexcept;
+/// Owns the objects behind values: they live as long as it does. A render has one of its own, so values need
+/// no reference counts, may refer to each other in cycles, and are copied like numbers.
+class Heap {
+  public:
+    Heap() = default;
+    Heap(Heap&& other) noexcept : first_(std::exchange(other.first_, nullptr)) {}
+    Heap& operator=(Heap&& other) noexcept {
+        std::swap(first_, other.first_);
+        return *this;
+    }
+    ~Heap();
+    void adopt(Object* object) {
+        object->next = first_;
+        first_ = object;
+    }
+
+  private:
+    Object* first_ = nullptr;
+};
+
+/// New values of this thread belong to the heap while this lives.
+class HeapUse {
+  public:
+    explicit HeapUse(Heap& heap);
+    ~HeapUse();
+    HeapUse(const HeapUse&) = delete;
+    HeapUse& operator=(const HeapUse&) = delete;
+
+  private:
+    Heap* outside_;
+};
+
+/// Gives the object to the heap in use; without one it throws.
+void adopt(Object* object);
 
 struct StringObject;
 struct ListObject;
@@ -51,13 +80,6 @@ struct DictObject;
 class Value {
   public:
     Value() noexcept = default;
-    Value(const Value& other) noexcept;
-    Value(Value&& other) noexcept : type_(other.type_), reason_(other.reason_), data_(other.data_) {
-        other.type_ = Type::none;
-    }
-    Value& operator=(const Value& other) noexcept;
-    Value& operator=(Value&& other) noexcept;
-    ~Value();
 
     static Value none() { return Value(Type::none); }
     static Value missing() { return Value(Type::missing); }
@@ -78,7 +100,7 @@ class Value {
     static Value dict();
     /// `text`: the name, attribute or message by reason.
     static Value undefined(const Value& text, UndefinedReason reason);
-    /// Shares the object; its type becomes the value's.
+    /// Takes a new object into the heap in use; its type becomes the value's.
     static Value of(Object* object);
 
     Type type() const { return type_; }
@@ -98,7 +120,7 @@ class Value {
     double to_double() const {
         return type_ == Type::floating ? data_.floating : static_cast<double>(data_.integer);
     }
-    const std::string& text() const;
+    std::string_view text() const;
     bool is_markup() const;
     StringObject& string_object() const;
     ListObject& list_object() const;
@@ -114,29 +136,33 @@ class Value {
 
   private:
     explicit Value(Type type) noexcept : type_(type) {}
-    bool has_object() const { return type_ >= Type::string || type_ == Type::undefined; }
 
     Type type_ = Type::undefined;
     UndefinedReason reason_ = UndefinedReason::hint;
     union {
         int64_t integer = 0;
         double floating;
-        Object* object;
+        Object* object;  ///< of an undefined value: its text, or null
     } data_;
 };
 
+/// A string, or the beginning of a longer one: adding to a string that ends where its storage ends appends in
+/// place, so that text put together piece by piece costs no more than its length.
 struct StringObject : Object {
     explicit StringObject(std::string&& content);
-    ~StringObject();
-    std::string text;
+    StringObject(StringObject& longer, size_t first_bytes);
+    std::string_view view() const { return {source->storage.data(), length}; }
+    std::string storage;
+    StringObject* source;  ///< whose storage it is; itself as a rule
+    size_t length;
     int64_t n_characters = -1;  ///< code points, once counted
     uint64_t hash = 0;          ///< once computed
     bool markup = false;
+    bool fixed = false;  ///< not to be appended to: shared between threads
 };
 
 struct ListObject : Object {
     explicit ListObject(std::vector<Value>&& content, ListKind list_kind = ListKind::list);
-    ~ListObject();
     std::vector<Value> items;
     size_t position = 0;  ///< of a generator: items before it are consumed
     ListKind kind;
@@ -149,7 +175,6 @@ struct DictObject : Object {
         uint64_t hash;
     };
     explicit DictObject(Type object_type = Type::dict) : Object(object_type) {}
-    ~DictObject();
     std::vector<Entry> entries;
     std::vector<uint32_t> buckets;  ///< index + 1 of the entry, 0 = free; size a power of two
 
@@ -174,7 +199,7 @@ struct Failure {
 /// What a render may use. The one in force on this thread is found through `current_budget`.
 struct Budget {
     uint64_t steps_left;
-    uint64_t bytes_left;  ///< of memory in values that live at the same time
+    uint64_t bytes_left;  ///< of memory in values
     uint32_t depth_left;  ///< of nested evaluation
 };
 extern constinit thread_local Budget* current_budget;
@@ -187,6 +212,11 @@ void reserve_bytes(size_t bytes);
 void check_room(size_t bytes);
 /// The same, and charges the work of making it.
 void check_size(size_t bytes);
+
+/// string + more, keeping the string's markup.
+Value append_text(const Value& string, std::string_view more);
+/// Makes a value safe to read on several threads: caches are filled, its text stays as it is.
+void fix(const Value& value);
 
 /// The Python type's name, for messages.
 const char* type_name(const Value& value);
@@ -216,8 +246,8 @@ struct Nesting {
     Nesting& operator=(const Nesting&) = delete;
 };
 
-inline const std::string& Value::text() const {
-    return static_cast<StringObject*>(data_.object)->text;
+inline std::string_view Value::text() const {
+    return static_cast<StringObject*>(data_.object)->view();
 }
 inline bool Value::is_markup() const {
     return type_ == Type::string && static_cast<StringObject*>(data_.object)->markup;

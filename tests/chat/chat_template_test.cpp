@@ -65,9 +65,7 @@ TEST(ChatTemplate, PassesTheVariables) {
     options.eos_token = "</s>";
     options.enable_thinking = false;
     options.tools_json = R"([{"type": "function"}])";
-    options.variables = jinja::Value::dict();
-    options.variables.set("extra", jinja::Value::integer(7));
-    options.variables.set("bos_token", jinja::Value::string("<bos>"));
+    options.variables_json = R"({"extra": 7, "bos_token": "<bos>"})";
     EXPECT_EQ(chat.render({}, options), "<bos>|True|True|False|True|2026-01-02|7|0");
     options.tools_json = "[]";
     EXPECT_EQ(chat.render({}, options), "<bos>|True|True|True|True|2026-01-02|7|0");
@@ -117,6 +115,11 @@ TEST(ChatTemplate, RefusesWhatItCannotUse) {
     for (const char* tools : {"{}", "[", "nonsense", "3"}) {
         options.tools_json = tools;
         EXPECT_THROW(Template(chatml).render({}, options), Error) << tools;
+    }
+    options.tools_json.clear();
+    for (const char* variables : {"[]", "{", "3"}) {
+        options.variables_json = variables;
+        EXPECT_THROW(Template(chatml).render({}, options), Error) << variables;
     }
     EXPECT_THROW(Template("{% if %}"), Error);
     try {
