@@ -119,6 +119,55 @@ Value Graph::add(Value residual, Value x) {
     return residual;
 }
 
+namespace {
+
+/// Throws unless the tensor holds one matrix [n, k] for each expert; n 0 accepts any number of rows.
+void check_experts(const Tensor& weight, int64_t k, int64_t n, int64_t n_experts) {
+    if (weight.shape[0] != k || (n != 0 && weight.shape[1] != n) || weight.shape[2] != n_experts ||
+        weight.shape[3] != 1)
+        fail(ErrorKind::bad_file, "tensor '%s' has the shape [%lld, %lld, %lld], expected [%lld, %lld, %lld]",
+             printable(weight.name).c_str(), static_cast<long long>(weight.shape[0]),
+             static_cast<long long>(weight.shape[1]), static_cast<long long>(weight.shape[2]),
+             static_cast<long long>(k), static_cast<long long>(n != 0 ? n : weight.shape[1]),
+             static_cast<long long>(n_experts));
+}
+
+}  // namespace
+
+Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
+    const int64_t n_experts = width(router), ff = options.gate->shape[1];
+    if (options.n_used < 1 || options.n_used > n_experts)
+        fail(ErrorKind::bad_file, "a mixture of %lld experts cannot use %d of them",
+             static_cast<long long>(n_experts), options.n_used);
+    check_experts(*options.gate, width(x), ff, n_experts);
+    check_experts(*options.up, width(x), ff, n_experts);
+    check_experts(*options.down, ff, 0, n_experts);
+    const int64_t out_width = options.down->shape[1];
+    if (options.gate_bias) check_vector(*options.gate_bias, ff * n_experts);
+    if (options.up_bias) check_vector(*options.up_bias, ff * n_experts);
+    if (options.down_bias) check_vector(*options.down_bias, out_width * n_experts);
+    if (options.choice_bias) check_vector(*options.choice_bias, n_experts);
+    const Value out = new_value(out_width, info(x).rows);
+    operations.push_back(op::Experts{x, router, options.gate, options.up, options.down, options.gate_bias,
+                                     options.up_bias, options.down_bias, options.choice_bias, options.scoring,
+                                     options.n_used, options.renormalize, options.scale, options.kind, out});
+    return out;
+}
+
+const Tensor& Graph::row_range(const Tensor& matrix, int64_t begin, int64_t n_rows) {
+    if (matrix.n_dims > 2 || begin < 0 || n_rows < 1 || begin + n_rows > matrix.n_rows())
+        fail(ErrorKind::bad_file, "tensor '%s' has %lld rows, expected a matrix of at least %lld",
+             printable(matrix.name).c_str(), static_cast<long long>(matrix.n_rows()),
+             static_cast<long long>(begin + n_rows));
+    views_.push_back(std::make_unique<Tensor>(matrix));
+    Tensor& view = *views_.back();
+    view.n_dims = 2;
+    view.shape = {matrix.shape[0], n_rows, 1, 1};
+    view.data = matrix.data + static_cast<size_t>(begin) * matrix.row_bytes();
+    view.n_bytes = static_cast<size_t>(n_rows) * matrix.row_bytes();
+    return view;
+}
+
 Value Graph::select_outputs(Value x) {
     const Value out = new_value(width(x), Rows::outputs);
     operations.push_back(op::SelectOutputs{x, out});
@@ -158,19 +207,20 @@ std::vector<Value> inputs_of(const Operation& operation) {
                    [](const op::Gate& n) { return Values{n.gate, n.up}; },
                    [](const op::Attention& n) { return Values{n.q, n.k, n.v}; },
                    [](const op::Add& n) { return Values{n.x, n.out}; },
+                   [](const op::Experts& n) { return Values{n.x, n.router}; },
                    [](const auto& n) { return Values{n.x}; }},
         operation);
 }
 
 const char* operation_name(const Operation& operation) {
     return std::visit(
-        Overloaded{[](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
-                   [](const op::Linear&) { return "linear"; }, [](const op::Gate&) { return "gate"; },
-                   [](const op::GatedLinear&) { return "gated_linear"; },
-                   [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
-                   [](const op::Add&) { return "add"; },
-                   [](const op::SelectOutputs&) { return "select_outputs"; },
-                   [](const op::Softcap&) { return "softcap"; }},
+        Overloaded{
+            [](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
+            [](const op::Linear&) { return "linear"; }, [](const op::Gate&) { return "gate"; },
+            [](const op::GatedLinear&) { return "gated_linear"; }, [](const op::Rope&) { return "rope"; },
+            [](const op::Attention&) { return "attention"; }, [](const op::Add&) { return "add"; },
+            [](const op::SelectOutputs&) { return "select_outputs"; },
+            [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; }},
         operation);
 }
 

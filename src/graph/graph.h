@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -26,16 +27,28 @@ struct ValueInfo {
 };
 
 /// The nonlinearity of a gated MLP.
-enum class GateKind : uint8_t { silu, gelu_tanh };
+enum class GateKind : uint8_t {
+    silu,       ///< silu(gate) * up
+    gelu_tanh,  ///< gelu(gate) * up, the tanh form
+    clamped     ///< GPT-OSS: with gate <= 7 and |up| <= 7, gate * sigmoid(1.702 * gate) * (up + 1)
+};
 
 /// Rotary position embedding (Su et al. 2021, RoFormer, section 3.4.2): the angle of pair i at position p is
 /// p * inverse_frequencies[i], both float32, as Hugging Face computes it.
 struct RopeTable {
     std::vector<float> inverse_frequencies;
+    float magnitude = 1.0f;  ///< multiplies cosines and sines (YaRN's attention factor)
     bool operator==(const RopeTable&) const = default;
 };
 
 /// The operations. Each names its inputs, its output and what it takes from the model.
+/// How a router's logits become the scores of a mixture of experts.
+enum class Scoring : uint8_t {
+    softmax,         ///< over all experts
+    softmax_chosen,  ///< over the chosen experts alone (GPT-OSS)
+    sigmoid          ///< of each by itself (DeepSeek-V3, GLM-4.5)
+};
+
 namespace op {
 
 /// out = row `token` of table, times scale.
@@ -110,10 +123,26 @@ struct Softcap {
     Value out;
 };
 
+/// A mixture of experts: for each row the n_used experts of the highest scores, and the sum of their gated
+/// MLPs weighted by those scores.
+struct Experts {
+    Value x;
+    Value router;                                   ///< logits [n_experts]
+    const Tensor *gate, *up, *down;                 ///< [k, n, n_experts]: one matrix for each expert
+    const Tensor *gate_bias, *up_bias, *down_bias;  ///< [n, n_experts], or nullptr
+    const Tensor* choice_bias;  ///< [n_experts], added to the scores for the choice alone; nullptr: none
+    Scoring scoring;
+    int32_t n_used;
+    bool renormalize;  ///< divide the chosen scores by their sum
+    float scale;       ///< multiplies the chosen scores
+    GateKind kind;
+    Value out;
+};
+
 }  // namespace op
 
 using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Gate, op::GatedLinear, op::Rope,
-                               op::Attention, op::Add, op::SelectOutputs, op::Softcap>;
+                               op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -138,10 +167,24 @@ class Graph {
     Value attention(Value q, Value k, Value v, const AttentionOptions& options);
     /// The residual stream: returns residual + x and ends the life of `residual`.
     Value add(Value residual, Value x);
+    struct ExpertsOptions {
+        const Tensor *gate = nullptr, *up = nullptr, *down = nullptr;
+        const Tensor *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
+        const Tensor* choice_bias = nullptr;
+        Scoring scoring = Scoring::softmax;
+        int n_used = 0;
+        bool renormalize = false;
+        float scale = 1.0f;
+        GateKind kind = GateKind::silu;
+    };
+    Value experts(Value x, Value router, const ExpertsOptions& options);
     Value select_outputs(Value x);
     Value softcap(Value x, float cap);
     /// Declares x to be the logits, the graph's result.
     void set_logits(Value x);
+
+    /// The rows [begin, begin + n_rows) of a matrix, as a matrix that lives as long as the graph.
+    const Tensor& row_range(const Tensor& matrix, int64_t begin, int64_t n_rows);
 
     int64_t width(Value value) const { return values[static_cast<size_t>(value.id)].width; }
 
@@ -152,6 +195,8 @@ class Graph {
     Value logits;
 
   private:
+    std::vector<std::unique_ptr<Tensor>> views_;
+
     Value new_value(int64_t width, Rows rows);
     const ValueInfo& info(Value value) const { return values[static_cast<size_t>(value.id)]; }
 };

@@ -1,8 +1,5 @@
 #include "models/common.h"
 
-#include <cmath>
-#include <cstring>
-
 #include "base/error.h"
 
 namespace agave {
@@ -13,6 +10,7 @@ constexpr int64_t kMaxLayers = 512;
 constexpr int64_t kMaxHeads = 4096;
 constexpr int64_t kMaxHeadDim = 4096;
 constexpr int64_t kMaxEmbedding = 1 << 20;
+constexpr int64_t kMaxExperts = 4096;
 constexpr int64_t kMaxContext = int64_t{1} << 31;
 
 }  // namespace
@@ -60,6 +58,23 @@ AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model) {
     return {static_cast<int>(n_heads), static_cast<int>(kv_heads), static_cast<int>(head_dim)};
 }
 
+MixtureSizes read_mixture_sizes(const ModelFile& file, const Model& model, Scoring scoring) {
+    const Metadata& metadata = file.metadata();
+    MixtureSizes sizes{};
+    sizes.n_experts = metadata.integer(key(model, "expert_count"), 1, kMaxExperts);
+    sizes.n_used = static_cast<int>(metadata.integer(key(model, "expert_used_count"), 1, sizes.n_experts));
+    const Scoring named[] = {scoring, Scoring::softmax, Scoring::sigmoid, Scoring::softmax_chosen};
+    sizes.scoring = named[metadata.integer_or(key(model, "expert_gating_func"), 0, 0, 3)];
+    sizes.renormalize = metadata.boolean_or(key(model, "expert_weights_norm"), false);
+    sizes.scale = static_cast<float>(metadata.number_or(key(model, "expert_weights_scale"), 1.0));
+    // Converters write 0 where the configuration has no factor.
+    if (sizes.scale == 0) sizes.scale = 1.0f;
+    if (metadata.integer_or(key(model, "expert_group_count"), 1, 0, kMaxExperts) > 1)
+        fail(ErrorKind::unsupported, "'%s' chooses its experts by groups, which agave does not run yet",
+             file.path().c_str());
+    return sizes;
+}
+
 float read_epsilon(const ModelFile& file, const Model& model) {
     const std::string name = key(model, "attention.layer_norm_rms_epsilon");
     const double epsilon = file.metadata().number(name);
@@ -67,58 +82,6 @@ float read_epsilon(const ModelFile& file, const Model& model) {
         fail(ErrorKind::bad_file, "'%s': %s is %g, expected a number between 0 and 1", file.path().c_str(),
              name.c_str(), epsilon);
     return static_cast<float>(epsilon);
-}
-
-RopeTable rope_table(double base, int64_t n_dims) {
-    RopeTable table;
-    for (int64_t i = 0; i < n_dims / 2; i++) {
-        const float exponent = static_cast<float>(2 * i) / static_cast<float>(n_dims);
-        table.inverse_frequencies.push_back(1.0f / std::pow(static_cast<float>(base), exponent));
-    }
-    return table;
-}
-
-RopeTable scaled_rope_table(const ModelFile& file, const Model& model, double base, int64_t n_dims) {
-    const Metadata& metadata = file.metadata();
-    RopeTable table = rope_table(base, n_dims);
-    const std::string_view type = metadata.text_or(key(model, "rope.scaling.type"), "none");
-    double factor = metadata.number_or(key(model, "rope.scale_linear"), 1.0);
-    if (type == "linear")
-        factor = metadata.number(key(model, "rope.scaling.factor"));
-    else if (type != "none")
-        fail(ErrorKind::unsupported, "'%s' scales RoPE by '%s'; this build knows none, linear and llama3",
-             file.path().c_str(), printable(type).c_str());
-    if (!(factor > 0))
-        fail(ErrorKind::bad_file, "'%s': the RoPE scaling factor is %g, expected a number above 0",
-             file.path().c_str(), factor);
-    for (float& frequency : table.inverse_frequencies) frequency /= static_cast<float>(factor);
-
-    if (const Tensor* divisors = file.find("rope_freqs.weight")) {
-        if (divisors->format != Format::f32 || divisors->n_elements() != n_dims / 2)
-            fail(ErrorKind::bad_file,
-                 "'%s': tensor 'rope_freqs.weight' has %lld entries of %s, expected %lld of F32",
-                 file.path().c_str(), static_cast<long long>(divisors->n_elements()),
-                 format_info(divisors->format).name, static_cast<long long>(n_dims / 2));
-        for (size_t i = 0; i < table.inverse_frequencies.size(); i++) {
-            float divisor;
-            std::memcpy(&divisor, divisors->data + i * sizeof divisor, sizeof divisor);
-            if (!(divisor > 0))
-                fail(ErrorKind::bad_file,
-                     "'%s': entry %zu of 'rope_freqs.weight' is %g, expected a number above 0",
-                     file.path().c_str(), i, static_cast<double>(divisor));
-            table.inverse_frequencies[i] /= divisor;
-        }
-    }
-    return table;
-}
-
-double read_rope_base(const ModelFile& file, const Model& model, const char* suffix, double fallback) {
-    const std::string name = key(model, "rope.") + suffix;
-    const double base = file.metadata().number_or(name, fallback);
-    if (!(base > 0))
-        fail(ErrorKind::bad_file, "'%s': %s is %g, expected a number above 0", file.path().c_str(),
-             name.c_str(), base);
-    return base;
 }
 
 static std::string tensor_name(int64_t layer, const char* name) {

@@ -18,6 +18,18 @@ struct AttentionSizes {
 };
 AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model);
 
+/// The hyperparameters of a mixture of experts.
+struct MixtureSizes {
+    int64_t n_experts;
+    int n_used;
+    Scoring scoring;
+    bool renormalize;
+    float scale;
+};
+/// Reads them; `expert_gating_func` (1 softmax, 2 sigmoid, 3 softmax of the chosen) where the file has it,
+/// else `scoring`. Expert groups (n_group > 1) are refused.
+MixtureSizes read_mixture_sizes(const ModelFile& file, const Model& model, Scoring scoring);
+
 /// "<architecture>.<suffix>", the way hyperparameters are keyed.
 std::string key(const Model& model, const char* suffix);
 
@@ -27,9 +39,11 @@ float read_epsilon(const ModelFile& file, const Model& model);
 /// RoPE's inverse frequencies base^(-2i / n_dims), i < n_dims / 2, in float32 as Hugging Face computes them.
 RopeTable rope_table(double base, int64_t n_dims);
 /// The same, with the file's scaling applied: `<arch>.rope.scaling.*` of type linear (Chen et al. 2023,
-/// "Position Interpolation"), and the tensor rope_freqs.weight of divisors (Llama 3). Other types are refused
-/// by name.
-RopeTable scaled_rope_table(const ModelFile& file, const Model& model, double base, int64_t n_dims);
+/// "Position Interpolation") or yarn, and the tensor rope_freqs.weight of divisors (Llama 3). Other types are
+/// refused by name. truncate_yarn rounds YaRN's range of pairs outwards, as most models do; no key of GGUF
+/// says so.
+RopeTable scaled_rope_table(const ModelFile& file, const Model& model, double base, int64_t n_dims,
+                            bool truncate_yarn = true);
 /// `<arch>.rope.<suffix>`, a base of RoPE: a number above 0.
 double read_rope_base(const ModelFile& file, const Model& model, const char* suffix, double fallback);
 

@@ -4,44 +4,13 @@
 
 namespace agave {
 
-#if AGAVE_MODEL_LLAMA
-void build_llama(const ModelFile& file, Model& model);
-#endif
-#if AGAVE_MODEL_QWEN3
-void build_qwen3(const ModelFile& file, Model& model);
-#endif
-#if AGAVE_MODEL_GEMMA3
-void build_gemma3(const ModelFile& file, Model& model);
-#endif
-
-namespace {
-
-/// Every architecture that agave knows; build is nullptr where its option is off.
 struct KnownArchitecture {
-    const char* name;
-    const char* option;
+    const char* name;    ///< as GGUF spells it
+    const char* option;  ///< of CMake
     void (*build)(const ModelFile& file, Model& model);
 };
 
-constexpr KnownArchitecture known_architectures[] = {
-#if AGAVE_MODEL_LLAMA
-    {"llama", "AGAVE_MODEL_LLAMA", build_llama},
-#else
-    {"llama", "AGAVE_MODEL_LLAMA", nullptr},
-#endif
-#if AGAVE_MODEL_QWEN3
-    {"qwen3", "AGAVE_MODEL_QWEN3", build_qwen3},
-#else
-    {"qwen3", "AGAVE_MODEL_QWEN3", nullptr},
-#endif
-#if AGAVE_MODEL_GEMMA3
-    {"gemma3", "AGAVE_MODEL_GEMMA3", build_gemma3},
-#else
-    {"gemma3", "AGAVE_MODEL_GEMMA3", nullptr},
-#endif
-};
-
-}  // namespace
+#include "models/architectures.inc"
 
 std::vector<std::string> architecture_names() {
     std::vector<std::string> names;

@@ -134,13 +134,13 @@ TEST_P(Invariance, FullContextIsRefusedWhole) {
     EXPECT_EQ(sequence.n_tokens(), static_cast<int64_t>(prompts_[1].size()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Invariance,
-                         testing::Values(Case{"llama-nano", true, KvFormat::f32},
-                                         Case{"llama-nano", false, KvFormat::f16},
-                                         Case{"qwen3-nano", false, KvFormat::f16},
-                                         Case{"gemma3-nano", true, KvFormat::f16},
-                                         Case{"gemma3-nano", false, KvFormat::f32}),
-                         [](const auto& parameter) { return "case" + std::to_string(parameter.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Models, Invariance,
+    testing::Values(Case{"llama-nano", true, KvFormat::f32}, Case{"llama-nano", false, KvFormat::f16},
+                    Case{"qwen3-nano", false, KvFormat::f16}, Case{"gemma3-nano", true, KvFormat::f16},
+                    Case{"gemma3-nano", false, KvFormat::f32}, Case{"glm4moe-nano", false, KvFormat::f16},
+                    Case{"gptoss-nano", true, KvFormat::f16}),
+    [](const auto& parameter) { return "case" + std::to_string(parameter.index); });
 
 }  // namespace
 }  // namespace agave

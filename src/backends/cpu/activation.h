@@ -92,6 +92,15 @@ inline void gelu_gate(const float* gate, const float* up, int64_t n, float* out)
     for_each_vector(gate, up, n, out, [](F32x16 g, F32x16 u) { return gelu(g) * u; });
 }
 
+inline void clamped_gate(const float* gate, const float* up, int64_t n, float* out) {
+    const F32x16 one = splat(1.0f), limit = splat(7.0f);
+    for_each_vector(gate, up, n, out, [&](F32x16 g, F32x16 u) {
+        g = min(g, limit);
+        u = max(min(u, limit), zero() - limit);
+        return g / (one + exp(g * splat(-1.702f))) * (u + one);
+    });
+}
+
 inline void softcap(float* x, int64_t n, float cap) {
     const F32x16 factor = splat(cap);
     for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return factor * tanh(value / factor); });
@@ -99,6 +108,10 @@ inline void softcap(float* x, int64_t n, float cap) {
 
 inline void add(const float* x, int64_t n, float* out) {
     for_each_vector(out, x, n, out, [](F32x16 a, F32x16 b) { return a + b; });
+}
+
+inline void add_scaled(const float* x, float scale, int64_t n, float* out) {
+    for_each_vector(out, x, n, out, [&](F32x16 a, F32x16 b) { return fma(b, splat(scale), a); });
 }
 
 }  // namespace

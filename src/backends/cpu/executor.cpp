@@ -20,8 +20,9 @@ class CpuExecutor final : public Executor {
           options_(options),
           plan_(plan_memory(graph)),
           steps_(make_steps(graph, plan_, kernels_.activation_for, options.exact)),
-          next_item_(steps_.size()),
-          workspace_(graph, plan_, steps_, options.max_rows, options.max_outputs, team.n_threads()),
+          next_item_(2 * steps_.size()),
+          workspace_(graph, plan_, steps_, options.max_rows, options.max_outputs, team.n_threads(),
+                     kernels_.activation_for, options.exact),
           times_(steps_.size()) {
         // Float activations are read where they lie, so the arena's rows must be as far apart as kernels
         // expect.
@@ -52,7 +53,7 @@ class CpuExecutor final : public Executor {
     const ExecutorOptions options_;
     const MemoryPlan plan_;
     const std::vector<Step> steps_;
-    std::vector<std::atomic<int64_t>> next_item_;  ///< by step
+    std::vector<std::atomic<int64_t>> next_item_;  ///< by step, two for each
     Workspace workspace_;
     bool profiling_ = false;
     std::vector<StepTime> times_;  ///< by step
@@ -77,7 +78,7 @@ void CpuExecutor::work(const Run& run, int thread) {
     for (size_t i = 0; i < steps_.size(); i++) {
         const Step& step = steps_[i];
         if (step.barrier_before) team_.barrier();
-        const StepContext context{run, step, next_item_[i], thread};
+        const StepContext context{run, step, next_item_[2 * i], next_item_[2 * i + 1], thread};
         if (step.operation)
             std::visit([&](const auto& node) { execute(context, node); }, *step.operation);
         else
@@ -124,6 +125,16 @@ void CpuExecutor::note_time(const Run& run, size_t index, double seconds) {
         count_matrix(gated->gate, gated->x);
         count_matrix(gated->up, gated->x);
     }
+    if (const auto* experts = std::get_if<op::Experts>(&operation)) {
+        // Each row multiplies by its own experts; of the weights, at most as many are read as there are
+        // choices.
+        const double n_experts = static_cast<double>(run.graph.width(experts->router));
+        const double choices = static_cast<double>(run.rows_of(experts->x)) * experts->n_used;
+        for (const Tensor* weight : {experts->gate, experts->up, experts->down}) {
+            time.bytes += static_cast<double>(weight->n_bytes) * std::min(1.0, choices / n_experts);
+            time.operations += 2.0 * static_cast<double>(weight->n_elements()) / n_experts * choices;
+        }
+    }
     if (const auto* attention = std::get_if<op::Attention>(&operation))
         for (const BatchSlice& slice : run.batch.slices)
             count_attention(slice, *attention, graph_.kv_layers[static_cast<size_t>(attention->kv_layer)],
@@ -138,6 +149,8 @@ std::vector<OperationProfile> CpuExecutor::profile() const {
             name = operation_name(*steps_[i].operation);
             if (const auto* linear = std::get_if<op::Linear>(steps_[i].operation))
                 name += std::string(" ") + format_info(linear->weight->format).name;
+            if (const auto* experts = std::get_if<op::Experts>(steps_[i].operation))
+                name += std::string(" ") + format_info(experts->gate->format).name;
             if (const auto* gated = std::get_if<op::GatedLinear>(steps_[i].operation))
                 name += std::string(" ") + format_info(gated->gate->format).name;
         }

@@ -39,8 +39,10 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::rope);
         inherit(&Kernels::silu_gate);
         inherit(&Kernels::gelu_gate);
+        inherit(&Kernels::clamped_gate);
         inherit(&Kernels::softcap);
         inherit(&Kernels::add);
+        inherit(&Kernels::add_scaled);
         inherit(&Kernels::store_kv);
         inherit(&Kernels::attention_item);
         inherit(&Kernels::attention_merge);

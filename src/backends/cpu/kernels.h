@@ -96,10 +96,14 @@ struct Kernels {
     void (*silu_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// out[i] = gelu(gate[i]) * up[i], the tanh form in float32.
     void (*gelu_gate)(const float* gate, const float* up, int64_t n, float* out);
+    /// out[i] = g * sigmoid(1.702 g) * (u + 1), where g is gate[i] but at most 7 and u is up[i] within [-7, 7].
+    void (*clamped_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// x[i] = cap * tanh(x[i] / cap).
     void (*softcap)(float* x, int64_t n, float cap);
     /// out[i] += x[i].
     void (*add)(const float* x, int64_t n, float* out);
+    /// out[i] += scale * x[i].
+    void (*add_scaled)(const float* x, float scale, int64_t n, float* out);
 
     /// Stores one token's K [kv_heads * head_dim] and V [kv_heads * value_head_dim] at `position`.
     void (*store_kv)(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position,

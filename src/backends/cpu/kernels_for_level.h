@@ -32,8 +32,10 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.rope = rope;
     table.silu_gate = silu_gate;
     table.gelu_gate = gelu_gate;
+    table.clamped_gate = clamped_gate;
     table.softcap = softcap;
     table.add = add;
+    table.add_scaled = add_scaled;
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;

@@ -50,7 +50,8 @@ struct Run {
 struct StepContext {
     const Run& run;
     const Step& step;
-    std::atomic<int64_t>& next_item;  ///< the step's next piece of work that no thread has taken, from 0
+    std::atomic<int64_t>& next_item;    ///< the step's next piece of work that no thread has taken, from 0
+    std::atomic<int64_t>& second_item;  ///< the same for a second pass of the step
     int thread;
 
     /// The rows of `value` that this thread works on.
@@ -65,6 +66,38 @@ inline const float* floats(const Tensor* tensor) {
     return tensor ? reinterpret_cast<const float*>(tensor->data) : nullptr;
 }
 
+constexpr int kPiecesPerThread = 4;
+
+/// Hands out a matrix's output columns piece by piece to whichever thread is free, so that a thread that was
+/// held up does not hold up the others. `work` gets a range of columns, a multiple of kPanelRows but for the
+/// last.
+template <typename Work>
+void for_each_piece(const StepContext& context, int64_t n_columns, int64_t piece, Work&& work) {
+    for (int64_t begin;
+         (begin = context.next_item.fetch_add(1, std::memory_order_relaxed) * piece) < n_columns;)
+        work(Range{begin, std::min(begin + piece, n_columns)});
+}
+
+/// Small enough for several pieces a thread, large enough that taking one costs nothing beside it.
+inline int64_t piece_columns(int64_t n_columns, int n_threads) {
+    const int64_t even = n_columns / (int64_t{n_threads} * kPiecesPerThread) / kPanelRows * kPanelRows;
+    return std::clamp<int64_t>(even, kPanelRows * 2, kPanelRows * 256);
+}
+
+/// The elementwise kernel of a gated MLP.
+using GateKernel = void (*)(const float* gate, const float* up, int64_t n, float* out);
+inline GateKernel gate_kernel(const Kernels& kernels, GateKind kind) {
+    switch (kind) {
+        case GateKind::silu:
+            return kernels.silu_gate;
+        case GateKind::gelu_tanh:
+            return kernels.gelu_gate;
+        case GateKind::clamped:
+            return kernels.clamped_gate;
+    }
+    return nullptr;
+}
+
 /// Every operation: this thread's share of it.
 void quantize(const StepContext& context);
 void execute(const StepContext& context, const op::Embed& node);
@@ -77,6 +110,7 @@ void execute(const StepContext& context, const op::Attention& node);
 void execute(const StepContext& context, const op::Add& node);
 void execute(const StepContext& context, const op::SelectOutputs& node);
 void execute(const StepContext& context, const op::Softcap& node);
+void execute(const StepContext& context, const op::Experts& node);
 
 /// The angles of every row of this thread, before the first step: Rope is divided by rows as well.
 void rope_angles(const Run& run, int thread);

@@ -6,24 +6,6 @@ namespace agave::cpu {
 
 namespace {
 
-constexpr int kPiecesPerThread = 4;
-
-/// Hands out a matrix's output columns piece by piece to whichever thread is free, so that a thread that was
-/// held up does not hold up the others. `work` gets a range of columns, a multiple of kPanelRows but for the
-/// last.
-template <typename Work>
-void for_each_piece(const StepContext& context, int64_t n_columns, int64_t piece, Work&& work) {
-    for (int64_t begin;
-         (begin = context.next_item.fetch_add(1, std::memory_order_relaxed) * piece) < n_columns;)
-        work(Range{begin, std::min(begin + piece, n_columns)});
-}
-
-/// Small enough for several pieces a thread, large enough that taking one costs nothing beside it.
-int64_t piece_columns(int64_t n_columns, int n_threads) {
-    const int64_t even = n_columns / (int64_t{n_threads} * kPiecesPerThread) / kPanelRows * kPanelRows;
-    return std::clamp<int64_t>(even, kPanelRows * 2, kPanelRows * 256);
-}
-
 void matmul(const StepContext& context, const Tensor& weight, Value x, Activation activation, Range columns,
             float* out, int64_t out_stride, bool accumulate) {
     context.run.kernels.matmul(
@@ -77,7 +59,7 @@ void execute(const StepContext& context, const op::GatedLinear& node) {
     const Matrix out = run.at(node.out);
     const int64_t n_rows = run.rows_of(node.out), n_columns = node.gate->n_rows();
     const Activation up_activation = run.activation_for(node.up->format);
-    const auto kernel = node.kind == GateKind::silu ? run.kernels.silu_gate : run.kernels.gelu_gate;
+    const auto kernel = gate_kernel(run.kernels, node.kind);
     // The scratch holds kGateColumns columns of max_rows rows: more columns when there are fewer rows.
     const int64_t most = run.max_rows / std::max<int64_t>(1, n_rows) * kGateColumns;
     const int64_t piece = std::min(most, piece_columns(n_columns, run.team.n_threads()));

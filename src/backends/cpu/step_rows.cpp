@@ -26,8 +26,8 @@ void rope_angles(const Run& run, int thread) {
                 const int64_t n_pairs = static_cast<int64_t>(tables[t].inverse_frequencies.size());
                 for (int64_t i = 0; i < n_pairs; i++) {
                     const float angle = position * tables[t].inverse_frequencies[static_cast<size_t>(i)];
-                    run.workspace.cosines[t][row * n_pairs + i] = std::cos(angle);
-                    run.workspace.sines[t][row * n_pairs + i] = std::sin(angle);
+                    run.workspace.cosines[t][row * n_pairs + i] = std::cos(angle) * tables[t].magnitude;
+                    run.workspace.sines[t][row * n_pairs + i] = std::sin(angle) * tables[t].magnitude;
                 }
             }
         }
@@ -60,7 +60,7 @@ void execute(const StepContext& context, const op::Gate& node) {
     const Matrix gate = context.run.at(node.gate), up = context.run.at(node.up),
                  out = context.run.at(node.out);
     const Kernels& kernels = context.run.kernels;
-    const auto kernel = node.kind == GateKind::silu ? kernels.silu_gate : kernels.gelu_gate;
+    const auto kernel = gate_kernel(kernels, node.kind);
     const Range rows = context.my_rows(node.out);
     for (int64_t r = rows.begin; r < rows.end; r++)
         kernel(gate.row(r), up.row(r), context.run.graph.width(node.out), out.row(r));

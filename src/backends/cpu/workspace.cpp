@@ -22,9 +22,33 @@ struct Carver {
 struct Sizes {
     size_t quantized[4] = {};  ///< bytes, by Activation
     size_t thread_scratch = 64;
+    // Of mixtures of experts, for one row: the most over all of them.
+    size_t n_used = 0, n_experts = 0;
+    size_t gate_input = 0, up_input = 0, hidden = 0, down_input = 0,
+           out = 0;  ///< for one slot; bytes or floats
 };
 
-Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_rows, size_t max_outputs) {
+void measure_experts(const Graph& graph, const op::Experts& node, Activation (*activation_for)(Format),
+                     bool exact, Sizes& sizes) {
+    const auto activation = [&](const Tensor* weight) {
+        return exact ? Activation::float32 : activation_for(weight->format);
+    };
+    const auto raise = [](size_t& size, size_t to) { size = std::max(size, to); };
+    const int64_t k = node.gate->row_elements(), ff = node.down->row_elements();
+    raise(sizes.n_used, static_cast<size_t>(node.n_used));
+    raise(sizes.n_experts, static_cast<size_t>(graph.width(node.router)));
+    raise(sizes.gate_input, activation_row_bytes(activation(node.gate), k));
+    if (activation(node.up) != activation(node.gate))
+        raise(sizes.up_input, activation_row_bytes(activation(node.up), k));
+    raise(sizes.hidden, static_cast<size_t>(row_stride(ff)));
+    if (activation(node.down) != Activation::float32)
+        raise(sizes.down_input, activation_row_bytes(activation(node.down), ff));
+    raise(sizes.out, static_cast<size_t>(row_stride(graph.width(node.out))));
+    raise(sizes.thread_scratch, matmul_scratch_bytes(std::max(k, ff)));
+}
+
+Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_rows, size_t max_outputs,
+              Activation (*activation_for)(Format), bool exact) {
     Sizes sizes;
     for (const Step& step : steps) {
         if (!step.operation) {
@@ -36,6 +60,8 @@ Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_row
             const KvShape& shape = graph.kv_layers[static_cast<size_t>(attention->kv_layer)].shape;
             sizes.thread_scratch =
                 std::max(sizes.thread_scratch, attention_scratch_bytes(shape, attention->n_heads));
+        } else if (const auto* experts = std::get_if<op::Experts>(step.operation)) {
+            measure_experts(graph, *experts, activation_for, exact, sizes);
         } else if (step.division == Division::columns) {
             for (Value x : inputs_of(*step.operation))
                 sizes.thread_scratch = std::max(sizes.thread_scratch, matmul_scratch_bytes(graph.width(x)));
@@ -47,9 +73,10 @@ Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_row
 }  // namespace
 
 Workspace::Workspace(const Graph& graph, const MemoryPlan& plan, const std::vector<Step>& steps, int max_rows,
-                     int max_outputs, int n_threads) {
+                     int max_outputs, int n_threads, Activation (*activation_for)(Format), bool exact) {
     const size_t rows = static_cast<size_t>(max_rows), outputs = static_cast<size_t>(max_outputs);
-    const Sizes sizes = measure(graph, steps, rows, outputs);
+    const Sizes sizes = measure(graph, steps, rows, outputs, activation_for, exact);
+    const size_t slots = rows * sizes.n_used;
     const auto lay_out = [&](Carver carver) {
         token_arena = carver.take<float>(static_cast<size_t>(plan.token_columns) * rows);
         output_arena = carver.take<float>(static_cast<size_t>(plan.output_columns) * outputs);
@@ -60,11 +87,22 @@ Workspace::Workspace(const Graph& graph, const MemoryPlan& plan, const std::vect
             cosines.push_back(carver.take<float>(table.inverse_frequencies.size() * rows));
             sines.push_back(carver.take<float>(table.inverse_frequencies.size() * rows));
         }
+        experts.chosen = carver.take<int32_t>(slots);
+        experts.weights = carver.take<float>(slots);
+        experts.begin = carver.take<int32_t>(sizes.n_experts + 1);
+        experts.order = carver.take<int32_t>(slots);
+        experts.gate_input = carver.take<std::byte>(slots * sizes.gate_input);
+        experts.up_input = carver.take<std::byte>(slots * sizes.up_input);
+        experts.hidden = carver.take<float>(slots * sizes.hidden);
+        experts.down_input = carver.take<std::byte>(slots * sizes.down_input);
+        experts.out = carver.take<float>(slots * sizes.out);
+        experts.scores.clear();
         scratch.clear();
         gate_scratch.clear();
         for (int thread = 0; thread < n_threads; thread++) {
             scratch.push_back(carver.take<std::byte>(sizes.thread_scratch));
             gate_scratch.push_back(carver.take<float>(rows * kGateColumns));
+            experts.scores.push_back(carver.take<float>(sizes.n_experts));
         }
         return carver.used;
     };

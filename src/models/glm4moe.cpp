@@ -1,0 +1,75 @@
+#include <cmath>
+
+#include "base/error.h"
+#include "models/common.h"
+
+namespace agave {
+
+/// GLM-4.5 (GLM-4.5 Team 2025, "GLM-4.5: Agentic, Reasoning, and Coding Foundation Models"): after some dense
+/// layers, mixtures of experts with sigmoid scores, a correction bias for the choice alone (DeepSeek-V3,
+/// section 2.1.2) and a shared expert; RoPE of halves on a part of each head. The layers for multi-token
+/// prediction at the end are not run.
+void build_glm4moe(const ModelFile& file, Model& model) {
+    const Metadata& metadata = file.metadata();
+    const auto [n_heads, kv_heads, head_dim] = read_attention_sizes(file, model);
+    const float epsilon = read_epsilon(file, model);
+    const int64_t rope_dims = metadata.integer_or(key(model, "rope.dimension_count"), head_dim, 2, head_dim);
+    const RopeTable rope =
+        scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), rope_dims);
+    const Graph::AttentionOptions attention{
+        .n_heads = n_heads, .kv_heads = kv_heads, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))};
+    const int64_t n_predict_layers =
+        metadata.integer_or(key(model, "nextn_predict_layers"), 0, 0, model.n_layers - 1);
+    const int64_t n_dense_layers =
+        metadata.integer_or(key(model, "leading_dense_block_count"), 0, 0, model.n_layers);
+    const MixtureSizes sizes = read_mixture_sizes(file, model, Scoring::sigmoid);
+    model.n_layers -= n_predict_layers;
+    Graph& g = model.graph;
+
+    const auto mlp = [&](Value x, const Tensor& gate, const Tensor& up, const Tensor& down) {
+        return g.linear(g.gate(GateKind::silu, g.linear(x, gate), g.linear(x, up)), down);
+    };
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+
+        Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
+        Value q = g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias"));
+        Value k = g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias"));
+        Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
+        if (w.find("attn_q_norm.weight")) {
+            q = g.head_norm(q, w("attn_q_norm.weight"), epsilon);
+            k = g.head_norm(k, w("attn_k_norm.weight"), epsilon);
+        }
+        Value attended =
+            g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, attention);
+        if (layer + 1 == model.n_layers) {
+            attended = g.select_outputs(attended);
+            h = g.select_outputs(h);
+        }
+        h = g.add(h, g.linear(attended, w("attn_output.weight")));
+
+        x = g.rms_norm(h, w("post_attention_norm.weight"), epsilon);
+        if (layer < n_dense_layers) {
+            h = g.add(h, mlp(x, w("ffn_gate.weight"), w("ffn_up.weight"), w("ffn_down.weight")));
+            continue;
+        }
+        Value router = g.linear(x, w("ffn_gate_inp.weight", sizes.n_experts));
+        h = g.add(h,
+                  mlp(x, w("ffn_gate_shexp.weight"), w("ffn_up_shexp.weight"), w("ffn_down_shexp.weight")));
+        h = g.add(h, g.experts(x, router,
+                               {.gate = &w("ffn_gate_exps.weight"),
+                                .up = &w("ffn_up_exps.weight"),
+                                .down = &w("ffn_down_exps.weight"),
+                                .choice_bias = w.find("exp_probs_b.bias"),
+                                .scoring = sizes.scoring,
+                                .n_used = sizes.n_used,
+                                .renormalize = sizes.renormalize,
+                                .scale = sizes.scale}));
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave
