@@ -19,15 +19,16 @@ struct Arguments {
 
 constexpr size_t max_parameters = 6;
 
-/// A builtin: `places` are its arguments by the signature (see bind_arguments); without a signature it takes
-/// `arguments` as they came. A null function is one that Python has and chat templates do not need.
+/// A builtin: its name and signature (see bind_arguments), or * for arguments as they came, and its function,
+/// which is null for one that Python has and chat templates do not need.
 struct Builtin {
-    std::string_view name;
-    const char* signature;
+    const char* declaration;
     Value (*function)(Interpreter& interpreter, const Value& self, const Value* places,
                       const Arguments& arguments);
 };
 
+/// Index + 1 of a builtin by its name, or 0.
+uint32_t find_builtin(const Builtin* builtins, size_t n, std::string_view name);
 Value call_builtin(const Builtin& builtin, Interpreter& interpreter, const Value& self,
                    const Arguments& arguments);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 
 #include "chat/interpreter.h"
@@ -36,13 +37,25 @@ void bind_arguments(std::string_view signature, const Arguments& arguments, Valu
         fail_value("%.*s() does not take one of the named arguments", label(), name.data());
 }
 
+uint32_t find_builtin(const Builtin* builtins, size_t n, std::string_view name) {
+    for (uint32_t i = 0; i < n; i++) {
+        const std::string_view declaration = builtins[i].declaration;
+        if (declaration.starts_with(name) &&
+            (declaration.size() == name.size() || declaration[name.size()] == ' '))
+            return i + 1;
+    }
+    return 0;
+}
+
 Value call_builtin(const Builtin& builtin, Interpreter& interpreter, const Value& self,
                    const Arguments& arguments) {
+    const std::string_view declaration = builtin.declaration;
+    const std::string_view name = declaration.substr(0, declaration.find(' '));
     if (!builtin.function)
-        fail_value("%.*s() is not supported in chat templates", static_cast<int>(builtin.name.size()),
-                   builtin.name.data());
+        fail_value("%.*s() is not supported in chat templates", static_cast<int>(name.size()), name.data());
     Value places[max_parameters];
-    if (builtin.signature) bind_arguments(builtin.signature, arguments, places, builtin.name);
+    const std::string_view signature = declaration.substr(std::min(name.size() + 1, declaration.size()));
+    if (signature != "*") bind_arguments(signature, arguments, places, name);
     return builtin.function(interpreter, self, places, arguments);
 }
 
@@ -126,21 +139,16 @@ Value strftime_now(Interpreter& interpreter, const Value&, const Value* a, const
 }
 
 constexpr Builtin globals[] = {
-    {"range", "0 1? 2?", make_range},         {"dict", nullptr, make_dict},
-    {"namespace", nullptr, make_namespace},   {"cycler", nullptr, make_cycler},
-    {"joiner", "sep?", make_joiner},          {"raise_exception", "message", raise_exception},
-    {"strftime_now", "format", strftime_now},
+    {"range 0 1? 2?", make_range},         {"dict *", make_dict},
+    {"namespace *", make_namespace},       {"cycler *", make_cycler},
+    {"joiner sep?", make_joiner},          {"raise_exception message", raise_exception},
+    {"strftime_now format", strftime_now},
 };
 
 }  // namespace
 
 uint32_t find_global(std::string_view name) {
-    uint32_t index = 0;
-    for (const Builtin& global : globals) {
-        index++;
-        if (global.name == name) return index;
-    }
-    return 0;
+    return find_builtin(globals, std::size(globals), name);
 }
 
 Value call_global(Interpreter& interpreter, uint32_t global, const Arguments& arguments) {

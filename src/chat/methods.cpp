@@ -445,67 +445,65 @@ Value cycler_reset(Interpreter&, const Value& self, Places, const Arguments&) {
 }
 
 constexpr Builtin string_methods[] = {
-    {"capitalize", "", str_capitalize},
-    {"casefold", "", str_lower},
-    {"center", "0 1?", str_center},
-    {"count", "0 1? 2?", str_count},
-    {"encode", nullptr, nullptr},
-    {"endswith", "0 1? 2?", str_endswith},
-    {"expandtabs", "tabsize?", str_expandtabs},
-    {"find", "0 1? 2?", str_find},
-    {"format", nullptr, str_format},
-    {"format_map", nullptr, nullptr},
-    {"index", "0 1? 2?", str_index},
-    {"isalnum", "", str_isalnum},
-    {"isalpha", "", str_isalpha},
-    {"isascii", "", str_isascii},
-    {"isdecimal", "", str_isdigit},
-    {"isdigit", "", str_isdigit},
-    {"isidentifier", "", str_isidentifier},
-    {"islower", "", str_islower},
-    {"isnumeric", "", str_isdigit},
-    {"isprintable", "", str_isprintable},
-    {"isspace", "", str_isspace},
-    {"istitle", "", str_istitle},
-    {"isupper", "", str_isupper},
-    {"join", "0", str_join},
-    {"ljust", "0 1?", str_ljust},
-    {"lower", "", str_lower},
-    {"lstrip", "0?", str_lstrip},
-    {"maketrans", nullptr, nullptr},
-    {"partition", "0", str_partition},
-    {"removeprefix", "0", str_removeprefix},
-    {"removesuffix", "0", str_removesuffix},
-    {"replace", "0 1 2?", str_replace},
-    {"rfind", "0 1? 2?", str_rfind},
-    {"rindex", "0 1? 2?", str_rindex},
-    {"rjust", "0 1?", str_rjust},
-    {"rpartition", "0", str_rpartition},
-    {"rsplit", "sep? maxsplit?", str_rsplit},
-    {"rstrip", "0?", str_rstrip},
-    {"split", "sep? maxsplit?", str_split},
-    {"splitlines", "keepends?", str_splitlines},
-    {"startswith", "0 1? 2?", str_startswith},
-    {"strip", "0?", str_strip},
-    {"swapcase", "", str_swapcase},
-    {"title", "", str_title},
-    {"translate", nullptr, nullptr},
-    {"upper", "", str_upper},
-    {"zfill", "0", str_zfill},
+    {"capitalize", str_capitalize},
+    {"casefold", str_lower},
+    {"center 0 1?", str_center},
+    {"count 0 1? 2?", str_count},
+    {"encode", nullptr},
+    {"endswith 0 1? 2?", str_endswith},
+    {"expandtabs tabsize?", str_expandtabs},
+    {"find 0 1? 2?", str_find},
+    {"format *", str_format},
+    {"format_map", nullptr},
+    {"index 0 1? 2?", str_index},
+    {"isalnum", str_isalnum},
+    {"isalpha", str_isalpha},
+    {"isascii", str_isascii},
+    {"isdecimal", str_isdigit},
+    {"isdigit", str_isdigit},
+    {"isidentifier", str_isidentifier},
+    {"islower", str_islower},
+    {"isnumeric", str_isdigit},
+    {"isprintable", str_isprintable},
+    {"isspace", str_isspace},
+    {"istitle", str_istitle},
+    {"isupper", str_isupper},
+    {"join 0", str_join},
+    {"ljust 0 1?", str_ljust},
+    {"lower", str_lower},
+    {"lstrip 0?", str_lstrip},
+    {"maketrans", nullptr},
+    {"partition 0", str_partition},
+    {"removeprefix 0", str_removeprefix},
+    {"removesuffix 0", str_removesuffix},
+    {"replace 0 1 2?", str_replace},
+    {"rfind 0 1? 2?", str_rfind},
+    {"rindex 0 1? 2?", str_rindex},
+    {"rjust 0 1?", str_rjust},
+    {"rpartition 0", str_rpartition},
+    {"rsplit sep? maxsplit?", str_rsplit},
+    {"rstrip 0?", str_rstrip},
+    {"split sep? maxsplit?", str_split},
+    {"splitlines keepends?", str_splitlines},
+    {"startswith 0 1? 2?", str_startswith},
+    {"strip 0?", str_strip},
+    {"swapcase", str_swapcase},
+    {"title", str_title},
+    {"translate", nullptr},
+    {"upper", str_upper},
+    {"zfill 0", str_zfill},
 };
 
 constexpr Builtin list_methods[] = {
-    {"count", "0", list_count},
-    {"index", "0 1? 2?", list_index},
-    {"copy", "", copy},  // the last that tuples lack
+    {"count 0", list_count}, {"index 0 1? 2?", list_index}, {"copy", copy},  // the last that tuples lack
 };
 
 constexpr Builtin dict_methods[] = {
-    {"get", "0 1?", dict_get},   {"items", "", dict_items}, {"keys", "", dict_keys},
-    {"values", "", dict_values}, {"copy", "", copy},        {"fromkeys", nullptr, nullptr},
+    {"get 0 1?", dict_get},  {"items", dict_items}, {"keys", dict_keys},
+    {"values", dict_values}, {"copy", copy},        {"fromkeys", nullptr},
 };
 
-constexpr Builtin cycler_methods[] = {{"next", "", cycler_next}, {"reset", "", cycler_reset}};
+constexpr Builtin cycler_methods[] = {{"next", cycler_next}, {"reset", cycler_reset}};
 
 constexpr string_view unsafe_of_list[] = {"append", "clear", "pop",    "reverse",
                                           "insert", "sort",  "extend", "remove"};
@@ -568,9 +566,8 @@ uint32_t find_method(const Value& object, string_view name) {
         return 0;
     }
     const Table& methods = tables[table - 1];
-    for (size_t i = 0; i + hidden < methods.size; i++)
-        if (methods.methods[i].name == name) return static_cast<uint32_t>(table << 8 | i);
-    return 0;
+    const uint32_t found = find_builtin(methods.methods, methods.size - hidden, name);
+    return found ? static_cast<uint32_t>(table << 8 | (found - 1)) : 0;
 }
 
 Value call_method(Interpreter& interpreter, uint32_t method, const Value& self, const Arguments& arguments) {
