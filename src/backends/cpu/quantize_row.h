@@ -30,16 +30,77 @@ inline int32_t quantize_16(const float* x, float factor, int8_t* out) {
     return reduce_add_i32(q);
 }
 
+/// The scales of up to 16 blocks of 32, one block a lane. Of the grids whose end is 127, 126 and 125 steps
+/// away, each block takes the one that leaves the least square error with the best scale for it (the
+/// projection of x on q): the root of the mean square error is 0.925 of that of highest / 127 on normally
+/// distributed numbers.
+struct Block32Scales {
+    float inverse[16];  ///< q is x * inverse * steps, rounded
+    float steps[16];
+    float scale[16];
+    float sum[16];  ///< of the q
+};
+[[gnu::noinline]] inline void fit_block32_scales(const float* x, Block32Scales& out) {
+    F32x16 columns[32];  // number i of each block
+    F32x16 high = zero();
+    for (int i = 0; i < 32; i += 4) {
+        Bytes64 t[4];
+        transpose_rows(as_bytes_pointer(x + i), 32 * sizeof(float), t);
+        for (int c = 0; c < 4; ++c) {
+            columns[i + c] = f32_of_bits(as_i32(t[c]));
+            high = max(high, abs(columns[i + c]));
+        }
+    }
+    // Below the bound 127 / high would overflow; such a block is zero.
+    const Mask16 usable = less(splat(1e-35f), high);
+    const F32x16 safe = select(usable, high, splat(1.0f));
+    const F32x16 inverse = splat(1.0f) / safe;
+    for (F32x16& column : columns) column = column * inverse;  // within -1..1, so that no square overflows
+    F32x16 best = zero(), best_steps = zero(), scale = zero(), sum = zero();
+    for (int end = 127; end >= 125; --end) {
+        const F32x16 steps = splat(static_cast<float>(end));
+        F32x16 xq = zero(), qq = splat(1e-30f), total = zero();
+        for (const F32x16& column : columns) {
+            const F32x16 q = to_f32(to_i32(column * steps));
+            xq = fma(column, q, xq);
+            qq = fma(q, q, qq);
+            total = total + q;
+        }
+        const F32x16 gain = xq * xq / qq;
+        const Mask16 better = less(best, gain);
+        best = select(better, gain, best);
+        best_steps = select(better, steps, best_steps);
+        sum = select(better, total, sum);
+        scale = select(better, safe * (xq / qq), scale);
+    }
+    store(out.inverse, select(usable, inverse, zero()));
+    store(out.steps, best_steps);
+    store(out.scale, select(usable, scale, zero()));
+    store(out.sum, select(usable, sum, zero()));
+}
+
 inline void quantize_block32(const float* x, int64_t k, std::byte* out) {
     const Block32Row<std::byte> row{out, k};
-    for (int64_t b = 0; b < k / 32; ++b) {
-        const Int8Scale s = int8_scale(highest_magnitude(x + b * 32, 32));
-        int32_t sum = 0;
-        for (int64_t i = b * 32; i < b * 32 + 32; i += 16)
-            sum += quantize_16(x + i, s.factor, row.quants() + i);
-        row.scales()[b] = s.scale;
-        row.sums()[b] = sum;
-        row.scaled_sums()[b] = s.scale * static_cast<float>(sum);
+    const int64_t n_blocks = k / 32;
+    for (int64_t first = 0; first < n_blocks; first += 16) {
+        const int64_t n = n_blocks - first < 16 ? n_blocks - first : 16;
+        Block32Scales scales;
+        if (n == 16) {
+            fit_block32_scales(x + first * 32, scales);
+        } else {
+            float padded[16 * 32] = {};
+            std::memcpy(padded, x + first * 32, static_cast<size_t>(n) * 32 * sizeof(float));
+            fit_block32_scales(padded, scales);
+        }
+        for (int64_t b = first; b < first + n; ++b) {
+            const F32x16 inverse = splat(scales.inverse[b - first]), steps = splat(scales.steps[b - first]);
+            for (int64_t i = b * 32; i < b * 32 + 32; i += 16)
+                store_i8(row.quants() + i, to_i32(load(x + i) * inverse * steps));
+            const float scale = scales.scale[b - first], sum = scales.sum[b - first];
+            row.scales()[b] = scale;
+            row.sums()[b] = static_cast<int32_t>(sum);
+            row.scaled_sums()[b] = scale * sum;
+        }
     }
 }
 
