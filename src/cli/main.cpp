@@ -97,7 +97,8 @@ int dispatch(std::vector<std::string> words) {
 int report(const char* message, int status) {
     std::fflush(stdout);
     const bool color = use_color("auto");
-    std::fprintf(stderr, "%sagave:%s %s\n", color ? "\x1b[1;31m" : "", color ? "\x1b[0m" : "", message);
+    std::fprintf(stderr, "%sagave:%s %s\n", color ? "\x1b[1;31m" : "", color ? "\x1b[0m" : "",
+                 neutralize_controls(message).c_str());  // it may quote a model file
     return status;
 }
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -95,8 +94,9 @@ int perplexity_command(const CommandLine& line) {
     const std::vector<int32_t> ids = tokenize_file(*tokenizer, options);
     const int64_t n_ctx = options.chunk_tokens, n_chunks = static_cast<int64_t>(ids.size()) / n_ctx;
 
-    Engine engine(file, engine_options(options, options.kv_type, n_ctx,
-                                       static_cast<int>(std::min<int64_t>(64, n_ctx))));
+    // The logits of one step stay within some 16 MB, whatever the vocabulary.
+    const int64_t max_outputs = std::clamp<int64_t>((int64_t{1} << 22) / tokenizer->n_vocab(), 8, 64);
+    Engine engine(file, engine_options(options, options.kv_type, n_ctx, static_cast<int>(max_outputs)));
     if (options.profile) engine.executor().set_profiling(true);
     Score score;
     const double start = monotonic_seconds();

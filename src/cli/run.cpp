@@ -170,8 +170,8 @@ void print_statistics(const Generation& result, size_t n_prompt, double start, b
     print_status(line, color);
 }
 
-void print_setup(const Engine& engine, const Options& options, const Prompt& prompt,
-                 const Tokenizer& tokenizer, double seconds, bool color) {
+void print_setup(Engine& engine, const Options& options, const Prompt& prompt, const Tokenizer& tokenizer,
+                 double seconds, bool color) {
     const Model& model = engine.model();
     print_status(
         strprintf("model %s (%s), %lld layers, vocabulary %lld, ready after %.3f s", model.name.c_str(),
@@ -179,11 +179,11 @@ void print_setup(const Engine& engine, const Options& options, const Prompt& pro
                   static_cast<long long>(model.n_vocab), seconds),
         color);
     print_status(
-        strprintf(
-            "%d threads, %s kernels, context %lld tokens, K/V %s as %s, scratch %s", engine.n_threads(),
-            cpu_level_name(engine.cpu_level()), static_cast<long long>(engine.context_size()),
-            bytes_text(static_cast<double>(engine.cache().reserved_bytes())).c_str(), options.kv_type.c_str(),
-            bytes_text(static_cast<double>(const_cast<Engine&>(engine).executor().scratch_bytes())).c_str()),
+        strprintf("%d threads, %s kernels, context %lld tokens, K/V %s as %s, scratch %s", engine.n_threads(),
+                  cpu_level_name(engine.cpu_level()), static_cast<long long>(engine.context_size()),
+                  bytes_text(static_cast<double>(engine.cache().reserved_bytes())).c_str(),
+                  options.kv_type.c_str(),
+                  bytes_text(static_cast<double>(engine.executor().scratch_bytes())).c_str()),
         color);
     print_status(strprintf("prompt of %zu tokens%s:", prompt.tokens.size(),
                            prompt.from_template ? " from the model's chat template" : ""),

@@ -32,7 +32,7 @@ static void print_decoded(const Tokenizer& tokenizer, const Options& options) {
         print(json.text());
         print("\n");
     } else {
-        print(text);
+        print(output_is_terminal() ? neutralize_controls(text) : text);
     }
 }
 
