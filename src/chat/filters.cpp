@@ -617,7 +617,6 @@ Value filter_trim(Interpreter&, const Value& v, Places a, const Arguments&) {
 }
 
 Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) {
-    as_string(v, "the text to truncate");
     const int64_t limit = integer_or(a[0], 255, "the length of truncate");
     const int64_t leeway = absent(a[3]) ? 5 : as_integer(a[3], "the leeway of truncate");
     const Value end = a[2].is(Type::missing) ? Value::string("...") : a[2];
@@ -625,6 +624,7 @@ Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) 
     const int64_t kept = limit - length(end);
     if (kept < 0 || leeway < 0) fail_value("truncate needs a length of at least its end");
     if (length(v) <= limit || length(v) - limit <= leeway) return v;
+    as_string(v, "the text to truncate");
     Value cut = substring(v, 0, static_cast<size_t>(kept));
     if (!flag(a[1])) {
         const size_t space = cut.text().rfind(' ');

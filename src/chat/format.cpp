@@ -68,10 +68,12 @@ std::string format_integer(int64_t value, const Specification& s) {
     const int base = s.type == 'x' || s.type == 'X' ? 16 : s.type == 'o' ? 8 : s.type == 'b' ? 2 : 10;
     const uint64_t magnitude = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
     std::string digits;
-    for (uint64_t rest = magnitude; rest > 0 || digits.empty(); rest /= static_cast<uint64_t>(base))
-        digits.insert(
-            0, 1,
-            (s.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[rest % static_cast<uint64_t>(base)]);
+    uint64_t rest = magnitude;
+    do {
+        const char* const letters = s.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
+        digits.insert(0, 1, letters[rest % static_cast<uint64_t>(base)]);
+        rest /= static_cast<uint64_t>(base);
+    } while (rest > 0);
     while (s.precision > static_cast<int>(digits.size())) digits.insert(0, 1, '0');
     if (s.group) group_digits(digits, s.group, base == 10 ? 3 : 4);
     if (s.alternate && base != 10) digits.insert(0, std::string("0") + s.type);
@@ -147,7 +149,8 @@ class PercentFormatter {
             format_one();
             check_room(out_.size());
         }
-        const bool mapping = arguments_.is(Type::dict) || arguments_.is_list(ListKind::list);
+        const bool mapping = arguments_.is(Type::dict) || arguments_.is_list(ListKind::list) ||
+                             arguments_.is_list(ListKind::range);
         const size_t n = is_tuple_ ? arguments_.items().size() : mapping ? 0 : 1;
         if (used_ < n && !named_) fail_value("not all arguments were used in formatting a string");
         return Value::string(std::move(out_), self_.is_markup());

@@ -293,7 +293,7 @@ Value item_at(const Value& object, int64_t index) {
 /// object[key] as Python has it, or missing where Python raises TypeError or LookupError.
 Value item(const Value& object, const Value& key) {
     if (object.is(Type::dict)) {
-        const bool hashable = !key.is(Type::dict) && (!key.is(Type::list) || is_tuple(key));
+        const bool hashable = is_hashable(key);
         const Value* found = hashable ? object.dict_object().find(key) : nullptr;
         return found ? *found : Value::missing();
     }

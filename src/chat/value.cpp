@@ -553,6 +553,19 @@ int compare(const Value& a, const Value& b, const char* operation) {
     fail_value("'%s' is not supported between '%s' and '%s'", operation, type_name(a), type_name(b));
 }
 
+bool is_hashable(const Value& value) {
+    if (value.is(Type::dict)) return false;
+    if (!value.is(Type::list)) return true;
+    const ListKind kind = value.list_object().kind;
+    if (kind == ListKind::tuple || kind == ListKind::group) {
+        const Nesting guard;
+        for (const Value& item : value.items())
+            if (!is_hashable(item)) return false;
+        return true;
+    }
+    return kind == ListKind::range || kind == ListKind::generator;
+}
+
 uint64_t hash(const Value& value) {
     switch (value.type()) {
         case Type::string: {
@@ -575,7 +588,8 @@ uint64_t hash(const Value& value) {
             return 1 + static_cast<uint64_t>(value.type());
         case Type::list: {
             const ListKind kind = value.list_object().kind;
-            if (kind != ListKind::tuple && kind != ListKind::group) break;
+            if (kind == ListKind::generator) return hash_integer(reinterpret_cast<intptr_t>(value.object()));
+            if (kind != ListKind::tuple && kind != ListKind::group && kind != ListKind::range) break;
             const Nesting guard;
             spend(1);
             uint64_t h = 3;

@@ -229,8 +229,9 @@ void append_repr(std::string& out, const Value& value);
 bool equal(const Value& a, const Value& b);
 /// Negative, 0, positive for a < b, a == b, a > b; 2 when unordered (NaN). Throws for types without an order.
 int compare(const Value& a, const Value& b, const char* operation);
-/// Throws for lists and dicts.
+/// Throws for values that are not hashable: lists and dicts.
 uint64_t hash(const Value& value);
+bool is_hashable(const Value& value);
 /// len(); throws for values without one.
 int64_t length(const Value& value);
 size_t n_characters(const Value& string);

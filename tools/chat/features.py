@@ -496,6 +496,13 @@ n | length
 none | length
 none | list
 5 | list
+[1, 2] | truncate(3)
+undefined_name | truncate
+range(4) in {"a": 1}
+"a" % range(4)
+d[([1],)]
+d[[1]]
+{range(2): 3}[range(2)]
 name | default("x")
 undefined_name | default("x")
 undefined_name | default
