@@ -236,32 +236,36 @@ struct UnpackQ3_K {
     static constexpr bool kMins = false;
     using Scales = BlockScales<kSubs, kMins>;
     static void unpack_scales(const std::byte* p, size_t stride, Scales& s) {
-        const I32x16 a = gather_u32(p + 96, stride), b = gather_u32(p + 100, stride);
-        const I32x16 c = gather_u32(p + 104, stride);
+        // 16 bytes from two before the 12 of the scales to the end of d.
+        Bytes64 t[4];
+        transpose_rows(p + 94, stride, t);
+        const auto from_third_byte = [](Bytes64 low, Bytes64 high) {
+            return shift_right<16>(as_i32(low)) | shift_left<16>(as_i32(high));
+        };
+        const I32x16 a = from_third_byte(t[0], t[1]), b = from_third_byte(t[1], t[2]);
+        const I32x16 c = from_third_byte(t[2], t[3]);
         const I32x16 four = splat_i32(0x0F0F0F0F), top = splat_i32(0x30303030);
         widen_unsigned((a & four) | (shift_left<4>(c) & top), s.sub);
         widen_unsigned((b & four) | (shift_left<2>(c) & top), s.sub + 4);
         widen_unsigned((shift_right<4>(a) & four) | (c & top), s.sub + 8);
         widen_unsigned((shift_right<4>(b) & four) | (shift_right<2>(c) & top), s.sub + 12);
         for (int i = 0; i < kSubs; ++i) s.sub[i] = s.sub[i] - splat(32.0f);
-        s.d = gather_half(p + 108, stride);
+        s.d = half_bits_to_f32(shift_right<16>(as_i32(t[3])));
     }
     template <typename Visit>
     [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
-        Bytes64 high[8];  // the third bits of the next sub-block are bit 0
+        Bytes64 high[8];  // the third bits of the next four sub-blocks are bits 0 to 3
         transpose_32(p, stride, high);
         for (int half = 0; half < 8; half += 4) {
-            Bytes64 t[8];  // and its low two bits are bits 0 and 1
+            Bytes64 t[8];
             transpose_32(p + 32 + 8 * half, stride, t);
-            for (int sub = half; sub < half + 4; ++sub) {
+            unroll<4>([&](auto quarter) __attribute__((always_inline)) {
+                constexpr int Q = decltype(quarter)::value;
                 Bytes64 w[8];
-                for (int i = 0; i < 8; ++i) {
-                    w[i] = move_bits<0, 0, 2>(t[i]) | move_bits<0, 2, 1>(high[i]);
-                    t[i] = as_bytes(shift_right<2>(as_i32(t[i])));
-                    high[i] = as_bytes(shift_right<1>(as_i32(high[i])));
-                }
-                visit(sub, w);
-            }
+                for (int i = 0; i < 8; ++i) w[i] = move_bits<2 * Q, 0, 2>(t[i]) | move_bits<Q, 2, 1>(high[i]);
+                visit(half + Q, w);
+            });
+            for (Bytes64& h : high) h = as_bytes(shift_right<4>(as_i32(h)));
         }
     }
 };
@@ -281,16 +285,14 @@ struct UnpackQ2_K {
     template <typename Visit>
     [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
         for (int half = 0; half < 8; half += 4) {
-            Bytes64 t[8];  // the next sub-block is bits 0 and 1
+            Bytes64 t[8];
             transpose_32(p + 16 + 8 * half, stride, t);
-            for (int sub = half; sub < half + 4; ++sub) {
+            unroll<4>([&](auto quarter) __attribute__((always_inline)) {
+                constexpr int Q = decltype(quarter)::value;
                 Bytes64 w[8];
-                for (int i = 0; i < 8; ++i) {
-                    w[i] = move_bits<0, 0, 2>(t[i]);
-                    t[i] = as_bytes(shift_right<2>(as_i32(t[i])));
-                }
-                visit(sub, w);
-            }
+                for (int i = 0; i < 8; ++i) w[i] = move_bits<2 * Q, 0, 2>(t[i]);
+                visit(half + Q, w);
+            });
         }
     }
 };
