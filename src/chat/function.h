@@ -13,7 +13,7 @@ struct Scope : Object {
     Scope() : Object(Type::none) {}
     Scope* parent = nullptr;
     std::vector<Value> slots;
-    bool captured = false;  ///< by a macro, which may outlive the execution
+    bool kept = false;  ///< for a macro or a loop's filter, which may outlive the execution
 };
 
 enum class FunctionKind : uint8_t {

@@ -6,38 +6,17 @@
 
 namespace agave::chat::jinja {
 
-namespace {
-
-/// Takes one step and one level of depth for as long as it lives.
-struct Level {
-    Level() {
-        spend(1);
-        if (current_budget->depth_left == 0)
-            throw Failure{Failure::limit, "the template nests its calls too deeply"};
-        current_budget->depth_left--;
-    }
-    ~Level() { current_budget->depth_left++; }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-};
-
-Scope* scope_at(uint32_t variable, Scope* scope) {
-    for (uint32_t depth = variable >> 16; depth > 0; depth--) scope = scope->parent;
-    return scope;
+/// Keeps the scope, and those around it, from being used again: something that may outlive them refers to it.
+static void keep(Scope* scope) {
+    for (; scope && !scope->kept; scope = scope->parent) scope->kept = true;
 }
-
-Value& slot_at(uint32_t variable, Scope* scope) {
-    return scope_at(variable, scope)->slots[variable & 0xFFFF];
-}
-
-}  // namespace
 
 class Interpreter::Entered {
   public:
     Entered(Interpreter& interpreter, uint32_t frame, Scope* outer)
         : interpreter_(interpreter), scope_(interpreter.enter(frame, outer)) {}
     ~Entered() {
-        if (!scope_->captured) interpreter_.spare_.push_back(scope_);
+        if (!scope_->kept) interpreter_.spare_.push_back(scope_);
     }
     Entered(const Entered&) = delete;
     Entered& operator=(const Entered&) = delete;
@@ -104,247 +83,6 @@ void Interpreter::load_variables(uint32_t frame, Scope* scope) {
         }
     }
 }
-
-Value Interpreter::read(uint32_t variable, uint32_t name, Scope* scope) {
-    const Value& value = slot_at(variable, scope);
-    if (!value.is(Type::missing)) return value;
-    return Value::undefined(program_.constants[name], UndefinedReason::name);
-}
-
-// Expressions
-
-Value Interpreter::evaluate(uint32_t index, Scope* scope) {
-    const Level level;
-    const Node& node = program_.nodes[index];
-    switch (node.kind) {
-        case NodeKind::constant:
-            return program_.constants[node.a];
-        case NodeKind::name:
-            return read(node.b, node.a, scope);
-        case NodeKind::tuple:
-        case NodeKind::list:
-        case NodeKind::dict:
-            return evaluate_display(node, scope);
-        case NodeKind::unary:
-            return evaluate_unary(node, scope);
-        case NodeKind::binary: {
-            const Value left = evaluate(program_.child(node, 0), scope);
-            const Value right = evaluate(program_.child(node, 1), scope);
-            position = node.position;
-            return binary(static_cast<Operator>(node.op), left, right);
-        }
-        case NodeKind::and_:
-        case NodeKind::or_: {
-            Value left = evaluate(program_.child(node, 0), scope);
-            if (is_true(left) == (node.kind == NodeKind::or_)) return left;
-            return evaluate(program_.child(node, 1), scope);
-        }
-        case NodeKind::compare:
-            return evaluate_compare(node, scope);
-        case NodeKind::concat:
-            return evaluate_concat(node, scope);
-        case NodeKind::conditional: {
-            const bool chosen = is_true(evaluate(program_.child(node, 0), scope));
-            const uint32_t branch = program_.child(node, chosen ? 1 : 2);
-            if (branch) return evaluate(branch, scope);
-            return Value::undefined(Value::string("an inline if was false and has no else"),
-                                    UndefinedReason::hint);
-        }
-        case NodeKind::attribute:
-            return evaluate_attribute(node, scope);
-        case NodeKind::subscript: {
-            const Value object = evaluate(program_.child(node, 0), scope);
-            const Value key = evaluate(program_.child(node, 1), scope);
-            position = node.position;
-            if (object.is(Type::loop) && key.is(Type::string))
-                return loop_attribute(*static_cast<LoopObject*>(object.object()), key);
-            return subscript(object, key);
-        }
-        case NodeKind::slice: {
-            Value parts[4];
-            for (uint32_t i = 0; i < 4; i++) {
-                const uint32_t part = program_.child(node, i);
-                parts[i] = part ? evaluate(part, scope) : Value::missing();
-            }
-            position = node.position;
-            return slice(parts[0], parts[1], parts[2], parts[3]);
-        }
-        case NodeKind::call:
-            return evaluate_call(node, scope, nullptr);
-        case NodeKind::filter:
-            return evaluate_filter(node, scope);
-        case NodeKind::test:
-            return evaluate_test(node, scope);
-        default:
-            fail_value("this is not an expression");
-    }
-}
-
-Value Interpreter::evaluate_display(const Node& node, Scope* scope) {
-    if (node.kind != NodeKind::dict) {
-        Value items = Value::new_list(node.kind == NodeKind::tuple ? ListKind::tuple : ListKind::list);
-        for (uint32_t i = 0; i < node.count; i++) push(items, evaluate(program_.child(node, i), scope));
-        return items;
-    }
-    Value dict = Value::dict();
-    for (uint32_t i = 0; i < node.count; i += 2) {
-        Value key = evaluate(program_.child(node, i), scope);
-        Value value = evaluate(program_.child(node, i + 1), scope);
-        position = node.position;
-        dict.dict_object().set(std::move(key), std::move(value));
-    }
-    return dict;
-}
-
-Value Interpreter::evaluate_unary(const Node& node, Scope* scope) {
-    const Value value = evaluate(program_.child(node, 0), scope);
-    const auto op = static_cast<Operator>(node.op);
-    if (op == Operator::not_) return Value::boolean(!is_true(value));
-    position = node.position;
-    return negate(value, op);
-}
-
-Value Interpreter::evaluate_compare(const Node& node, Scope* scope) {
-    Value left = evaluate(program_.child(node, 0), scope);
-    for (uint32_t i = 1; i < node.count; i++) {
-        const Node& operand = program_.nodes[program_.child(node, i)];
-        Value right = evaluate(program_.child(operand, 0), scope);
-        position = operand.position;
-        if (!compare_values(static_cast<Operator>(operand.op), left, right)) return Value::boolean(false);
-        left = std::move(right);
-    }
-    return Value::boolean(true);
-}
-
-Value Interpreter::evaluate_concat(const Node& node, Scope* scope) {
-    const Value first = evaluate(program_.child(node, 0), scope);
-    std::string rest;
-    const bool extends = first.is(Type::string) && !first.is_markup();
-    if (!extends) append_text(rest, first);
-    for (uint32_t i = 1; i < node.count; i++) {
-        append_text(rest, evaluate(program_.child(node, i), scope));
-        check_room(rest.size());
-    }
-    return extends ? append_text(first, rest) : Value::string(std::move(rest));
-}
-
-Value Interpreter::evaluate_attribute(const Node& node, Scope* scope) {
-    const Value object = evaluate(program_.child(node, 0), scope);
-    position = node.position;
-    const Value& name = program_.constants[node.a];
-    if (object.is(Type::loop)) return loop_attribute(*static_cast<LoopObject*>(object.object()), name);
-    if (object.is(Type::function)) {
-        const auto& function = *static_cast<FunctionObject*>(object.object());
-        const std::string_view text = name.text();
-        if (function.kind == FunctionKind::macro && text == "name")
-            return program_.constants[program_.nodes[function.id].a];
-        if (function.kind == FunctionKind::cycler && text == "current")
-            return function.self.items()[function.position];
-    }
-    return attribute(object, name);
-}
-
-void Interpreter::evaluate_arguments(const Node& node, Scope* scope, Arguments& arguments) {
-    const auto add_keyword = [&](Value name, Value value) {
-        for (const auto& [other, unused] : arguments.keyword)
-            if (equal(other, name))
-                fail_value("the argument '%.60s' is given twice", std::string(name.text()).c_str());
-        arguments.keyword.emplace_back(std::move(name), std::move(value));
-    };
-    for (uint32_t i = 1; i < node.count; i++) {
-        const uint32_t index = program_.child(node, i);
-        const Node& argument = program_.nodes[index];
-        if (argument.kind == NodeKind::keyword) {
-            add_keyword(program_.constants[argument.a], evaluate(program_.child(argument, 0), scope));
-        } else if (argument.kind == NodeKind::spread_list) {
-            const Value items = iterate(evaluate(program_.child(argument, 0), scope));
-            for (const Value& item : items.items()) arguments.positional.push_back(item);
-        } else if (argument.kind == NodeKind::spread_dict) {
-            const Value dict = evaluate(program_.child(argument, 0), scope);
-            position = argument.position;
-            if (!dict.is(Type::dict))
-                fail_value("the argument after ** must be a dict, not '%s'", type_name(dict));
-            for (const DictObject::Entry& entry : dict.dict_object().entries) {
-                as_string(entry.key, "the name of an argument");
-                add_keyword(entry.key, entry.value);
-            }
-        } else {
-            arguments.positional.push_back(evaluate(index, scope));
-        }
-    }
-}
-
-Value Interpreter::evaluate_call(const Node& node, Scope* scope, const Value* caller) {
-    const uint32_t callee_index = program_.child(node, 0);
-    const Node& callee_node = program_.nodes[callee_index];
-    Arguments arguments;
-    Value self, callee;
-    uint32_t method = 0;
-    if (callee_node.kind == NodeKind::attribute) {
-        // A method is called on its object without making a value of the method first.
-        self = evaluate(program_.child(callee_node, 0), scope);
-        position = callee_node.position;
-        const Value& name = program_.constants[callee_node.a];
-        method = self.is(Type::loop) ? 0 : find_method(self, name.text());
-        if (method == unsafe_method) fail_undefined(Value::undefined(name, UndefinedReason::unsafe));
-        if (self.is(Type::loop) && (name.text() == "cycle" || name.text() == "changed")) {
-            evaluate_arguments(node, scope, arguments);
-            position = node.position;
-            return call_loop(*static_cast<LoopObject*>(self.object()), name.text(), arguments);
-        }
-        if (!method)
-            callee = self.is(Type::loop) ? loop_attribute(*static_cast<LoopObject*>(self.object()), name)
-                                         : attribute(self, name);
-    } else {
-        callee = evaluate(callee_index, scope);
-    }
-    evaluate_arguments(node, scope, arguments);
-    if (caller) arguments.keyword.emplace_back(program_.constants[name_caller], *caller);
-    position = node.position;
-    return method ? call_method(*this, method, self, arguments) : call(callee, arguments);
-}
-
-Value Interpreter::call(const Value& callee, const Arguments& arguments) {
-    if (callee.is_undefined()) fail_undefined(callee);
-    if (!callee.is(Type::function)) fail_value("'%s' object is not callable", type_name(callee));
-    auto& function = *static_cast<FunctionObject*>(callee.object());
-    switch (function.kind) {
-        case FunctionKind::global:
-            return call_global(*this, function.id, arguments);
-        case FunctionKind::method:
-            return call_method(*this, function.id, function.self, arguments);
-        case FunctionKind::macro:
-            return call_macro(function, arguments);
-        case FunctionKind::joiner:
-            bind_arguments("", arguments, nullptr, "joiner");
-            return function.position++ ? function.self : Value::string("");
-        case FunctionKind::cycler:
-            break;
-    }
-    fail_value("a cycler is not callable");
-}
-
-Value Interpreter::evaluate_filter(const Node& node, Scope* scope) {
-    const uint32_t input_index = program_.child(node, 0);
-    const Value input = input_index ? evaluate(input_index, scope) : *block_text_;
-    Arguments arguments;
-    evaluate_arguments(node, scope, arguments);
-    position = node.position;
-    if (!node.b)
-        fail_value("no filter named '%.60s'", std::string(program_.constants[node.a].text()).c_str());
-    return call_filter(*this, node.b, input, arguments);
-}
-
-Value Interpreter::evaluate_test(const Node& node, Scope* scope) {
-    const Value input = evaluate(program_.child(node, 0), scope);
-    Arguments arguments;
-    evaluate_arguments(node, scope, arguments);
-    position = node.position;
-    if (!node.b) fail_value("no test named '%.60s'", std::string(program_.constants[node.a].text()).c_str());
-    return Value::boolean(call_test(*this, node.b, input, arguments));
-}
-
-// Statements
 
 Interpreter::Flow Interpreter::execute(uint32_t index, Scope* scope) {
     const Level level;
@@ -441,6 +179,7 @@ Interpreter::Flow Interpreter::execute_for(const Node& node, Scope* scope) {
     loop.target = program_.child(node, 0);
     loop.filter = program_.child(node, 2);
     if (loop.filter) {
+        keep(scope);
         loop.filter_scope = enter(node.b + 1, scope);
     }
     const Entered body(*this, node.b, scope);
@@ -515,7 +254,7 @@ Interpreter::Flow Interpreter::execute_with(const Node& node, Scope* scope) {
 }
 
 Value Interpreter::make_macro(uint32_t index, Scope* scope) {
-    for (Scope* outer = scope; outer && !outer->captured; outer = outer->parent) outer->captured = true;
+    keep(scope);
     return Value::of(new FunctionObject(FunctionKind::macro, index, Value(), scope));
 }
 
@@ -576,96 +315,6 @@ Value Interpreter::call_macro(const FunctionObject& macro, const Arguments& argu
     capture(program_.child(node, 0), scope, text);
     return text;
 }
-
-// Loops
-
-/// The next item that passes the loop's filter, or missing at the end.
-Value Interpreter::next_item(LoopObject& loop) {
-    Value item = peek(loop);
-    loop.after = Value::missing();
-    if (item.is(Type::missing)) return item;
-    loop.index0++;
-    loop.before = std::move(loop.current);
-    loop.current = item;
-    return item;
-}
-
-Value Interpreter::peek(LoopObject& loop) {
-    if (!loop.after.is(Type::missing)) return loop.after;
-    ListObject& list = loop.iterable.list_object();
-    size_t& at = list.kind == ListKind::generator ? list.position : loop.position;
-    while (at < list.items.size()) {
-        Value item = list.items[at++];
-        if (loop.filter) {
-            spend(1);
-            assign(loop.target, loop.filter_scope, item);
-            if (!is_true(evaluate(loop.filter, loop.filter_scope))) continue;
-        }
-        loop.after = std::move(item);
-        break;
-    }
-    return loop.after;
-}
-
-int64_t Interpreter::count_items(LoopObject& loop) {
-    if (loop.length >= 0) return loop.length;
-    const bool sized = !loop.filter && !loop.iterable.is_list(ListKind::generator);
-    if (sized) return loop.length = length(loop.iterable);
-    // What remains is evaluated now, as Jinja does.
-    Value rest = Value::new_list();
-    const bool peeked = !loop.after.is(Type::missing);
-    const Value kept = loop.after;
-    loop.after = Value::missing();
-    while (true) {
-        Value item = peek(loop);
-        loop.after = Value::missing();
-        if (item.is(Type::missing)) break;
-        push(rest, item);
-    }
-    loop.after = kept;
-    loop.filter = 0;
-    loop.position = 0;
-    loop.length = static_cast<int64_t>(rest.items().size()) + loop.index0 + 1 + (peeked ? 1 : 0);
-    loop.iterable = rest;
-    return loop.length;
-}
-
-Value Interpreter::loop_attribute(LoopObject& loop, const Value& name) {
-    const std::string_view text = name.text();
-    if (text == "index") return Value::integer(loop.index0 + 1);
-    if (text == "index0") return Value::integer(loop.index0);
-    if (text == "first") return Value::boolean(loop.index0 == 0);
-    if (text == "last") return Value::boolean(peek(loop).is(Type::missing));
-    if (text == "length") return Value::integer(count_items(loop));
-    if (text == "revindex") return Value::integer(count_items(loop) - loop.index0);
-    if (text == "revindex0") return Value::integer(count_items(loop) - loop.index0 - 1);
-    if (text == "depth") return Value::integer(1);
-    if (text == "depth0") return Value::integer(0);
-    const bool previous = text == "previtem";
-    if (previous || text == "nextitem") {
-        Value item = previous ? loop.before : peek(loop);
-        if (!item.is(Type::missing)) return item;
-        return Value::undefined(
-            Value::string(previous ? "there is no previous item" : "there is no next item"),
-            UndefinedReason::hint);
-    }
-    return Value::undefined(name, UndefinedReason::attribute);
-}
-
-Value Interpreter::call_loop(LoopObject& loop, std::string_view method, const Arguments& arguments) {
-    const std::vector<Value>& values = arguments.positional;
-    if (!arguments.keyword.empty()) fail_value("loop.cycle and loop.changed take no named arguments");
-    if (method == "cycle") {
-        if (values.empty()) fail_value("loop.cycle has nothing to cycle through");
-        return values[static_cast<size_t>(loop.index0) % values.size()];
-    }
-    Value now_value = Value::list_of(values.data(), values.size(), ListKind::tuple);
-    const bool changed = loop.last_changed.is(Type::missing) || !equal(loop.last_changed, now_value);
-    loop.last_changed = std::move(now_value);
-    return Value::boolean(changed);
-}
-
-// Entry points
 
 namespace {
 

@@ -11,6 +11,28 @@
 
 namespace agave::chat::jinja {
 
+/// Takes one step and one level of depth for as long as it lives.
+struct Level {
+    Level() {
+        spend(1);
+        if (current_budget->depth_left == 0)
+            throw Failure{Failure::limit, "the template nests its calls too deeply"};
+        current_budget->depth_left--;
+    }
+    ~Level() { current_budget->depth_left++; }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+};
+
+inline Scope* scope_at(uint32_t variable, Scope* scope) {
+    for (uint32_t depth = variable >> 16; depth > 0; depth--) scope = scope->parent;
+    return scope;
+}
+
+inline Value& slot_at(uint32_t variable, Scope* scope) {
+    return scope_at(variable, scope)->slots[variable & 0xFFFF];
+}
+
 /// One render: walks the nodes. Throws Failure; `position` then tells where.
 class Interpreter {
   public:
@@ -23,6 +45,7 @@ class Interpreter {
     std::string run();
 
     Value call(const Value& callee, const Arguments& arguments);
+
     const std::optional<int64_t> now;
     uint32_t position = 0;  ///< of the node that is being evaluated
 

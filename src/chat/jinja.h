@@ -17,7 +17,7 @@ struct Limits {
     uint64_t max_steps = 20'000'000;         ///< evaluated nodes, and work on long values
     uint64_t max_value_bytes = 256u << 20;   ///< memory of all values of a render
     uint64_t max_output_bytes = 128u << 20;  ///< of the text
-    uint32_t max_depth = 1200;               ///< of nested evaluation; a call of a macro takes about ten
+    uint32_t max_depth = 500;  ///< of nested evaluation (real templates: below 100); 256 KB of stack
 };
 
 /// Parses a template. Throws Error(bad_file) with line and column.
