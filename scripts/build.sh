@@ -1,5 +1,5 @@
 #!/bin/sh
-# Configures a preset once and builds targets of it (all of them when none is named). Quiet when everything
+# Configures a preset (again when the presets changed) and builds targets of it (all of them when none is named). Quiet when everything
 # is up to date.
 #   scripts/build.sh PRESET [TARGET...]
 set -eu
@@ -8,7 +8,7 @@ preset=$1
 shift
 folder=build/$preset
 
-if [ ! -f "$folder/build.ninja" ]; then
+if [ ! -f "$folder/build.ninja" ] || [ CMakePresets.json -nt "$folder/configure.log" ]; then
     echo "configuring $folder" >&2
     mkdir -p "$folder"
     if ! cmake --preset "$preset" >"$folder/configure.log" 2>&1; then
