@@ -46,12 +46,17 @@ inline float spin_bf16(int64_t steps) {
 }
 #endif
 
-/// Reads n bytes (a multiple of 512) once.
+/// Reads n bytes (a multiple of 512) once, asking for them ahead as the matrix kernels do: that is faster
+/// than loads alone.
 inline float spin_read(const std::byte* p, size_t n) {
-    Bytes64 sums[8] = {load_bytes(p),       load_bytes(p + 64),  load_bytes(p + 128), load_bytes(p + 192),
-                       load_bytes(p + 256), load_bytes(p + 320), load_bytes(p + 384), load_bytes(p + 448)};
-    for (size_t i = 512; i < n; i += 512)
-        for (size_t j = 0; j < 8; ++j) sums[j] = sums[j] ^ load_bytes(p + i + j * 64);
+    constexpr size_t kAhead = 8192;
+    Bytes64 sums[8];
+    for (Bytes64& sum : sums) sum = splat_byte(0);
+    for (size_t i = 0; i < n; i += 512)
+        for (size_t j = 0; j < 8; ++j) {
+            prefetch_far(p + i + j * 64 + kAhead);
+            sums[j] = sums[j] ^ load_bytes(p + i + j * 64);
+        }
     for (int j = 1; j < 8; ++j) sums[0] = sums[0] ^ sums[j];
     return static_cast<float>(reduce_add_i32(as_i32(sums[0])));
 }
