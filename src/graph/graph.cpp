@@ -62,6 +62,12 @@ Value Graph::head_norm(Value x, const Tensor& weight, float epsilon) {
     return out;
 }
 
+Value Graph::head_norm(Value x, int64_t head_dim, float epsilon) {
+    const Value out = new_value(width(x), info(x).rows);
+    operations.push_back(op::RmsNorm{x, nullptr, epsilon, head_dim, out});
+    return out;
+}
+
 Value Graph::linear(Value x, const Tensor& weight, const Tensor* bias) {
     check_matrix(weight, width(x));
     if (bias) check_vector(*bias, weight.n_rows());
@@ -111,6 +117,20 @@ Value Graph::attention(Value q, Value k, Value v, const AttentionOptions& option
     return out;
 }
 
+Value Graph::shared_attention(Value q, int32_t kv_layer, const AttentionOptions& options) {
+    const KvLayer& layer = kv_layers[static_cast<size_t>(kv_layer)];
+    if (width(q) != int64_t{options.n_heads} * layer.shape.head_dim || layer.window != options.window ||
+        layer.shape.kv_heads != options.kv_heads)
+        fail(ErrorKind::bad_file,
+             "attention of %d heads over %lld columns cannot share K/V of %d heads of %d", options.n_heads,
+             static_cast<long long>(width(q)), layer.shape.kv_heads, layer.shape.head_dim);
+    if (options.sinks) check_vector(*options.sinks, options.n_heads);
+    const Value out = new_value(int64_t{layer.shape.value_head_dim} * options.n_heads, Rows::tokens);
+    operations.push_back(op::Attention{
+        q, {}, {}, kv_layer, options.n_heads, options.scale, options.softcap, options.sinks, out});
+    return out;
+}
+
 Value Graph::add(Value residual, Value x) {
     if (width(residual) != width(x))
         fail(ErrorKind::bad_file, "a residual of %lld columns meets %lld columns",
@@ -135,22 +155,38 @@ void check_experts(const Tensor& weight, int64_t k, int64_t n, int64_t n_experts
 }  // namespace
 
 Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
-    const int64_t n_experts = width(router), ff = options.gate->shape[1];
+    const int64_t n_experts = width(router), ff = options.down->row_elements();
+    const bool fused = options.gate == options.up;
     if (options.n_used < 1 || options.n_used > n_experts)
         fail(ErrorKind::bad_file, "a mixture of %lld experts cannot use %d of them",
              static_cast<long long>(n_experts), options.n_used);
-    check_experts(*options.gate, width(x), ff, n_experts);
-    check_experts(*options.up, width(x), ff, n_experts);
+    check_experts(*options.gate, width(x), fused ? 2 * ff : ff, n_experts);
+    check_experts(*options.up, width(x), fused ? 2 * ff : ff, n_experts);
     check_experts(*options.down, ff, 0, n_experts);
     const int64_t out_width = options.down->shape[1];
     if (options.gate_bias) check_vector(*options.gate_bias, ff * n_experts);
     if (options.up_bias) check_vector(*options.up_bias, ff * n_experts);
     if (options.down_bias) check_vector(*options.down_bias, out_width * n_experts);
     if (options.choice_bias) check_vector(*options.choice_bias, n_experts);
+    if (options.expert_scale) check_vector(*options.expert_scale, n_experts);
     const Value out = new_value(out_width, info(x).rows);
-    operations.push_back(op::Experts{x, router, options.gate, options.up, options.down, options.gate_bias,
-                                     options.up_bias, options.down_bias, options.choice_bias, options.scoring,
-                                     options.n_used, options.renormalize, options.scale, options.kind, out});
+    operations.push_back(op::Experts{.x = x,
+                                     .router = router,
+                                     .gate = options.gate,
+                                     .up = options.up,
+                                     .down = options.down,
+                                     .up_begin = fused ? ff : 0,
+                                     .gate_bias = options.gate_bias,
+                                     .up_bias = options.up_bias,
+                                     .down_bias = options.down_bias,
+                                     .choice_bias = options.choice_bias,
+                                     .expert_scale = options.expert_scale,
+                                     .scoring = options.scoring,
+                                     .n_used = options.n_used,
+                                     .renormalize = options.renormalize,
+                                     .scale = options.scale,
+                                     .kind = options.kind,
+                                     .out = out});
     return out;
 }
 
@@ -180,6 +216,22 @@ Value Graph::softcap(Value x, float cap) {
     return out;
 }
 
+Value Graph::scale(Value x, float factor) {
+    const Value out = new_value(width(x), info(x).rows);
+    operations.push_back(op::Scale{x, factor, out});
+    return out;
+}
+
+Value Graph::slice(Value x, int64_t begin, int64_t columns) {
+    if (begin < 0 || columns < 1 || begin + columns > width(x))
+        fail(ErrorKind::bad_file, "columns %lld to %lld are outside a value of %lld",
+             static_cast<long long>(begin), static_cast<long long>(begin + columns),
+             static_cast<long long>(width(x)));
+    const Value out = new_value(columns, info(x).rows);
+    operations.push_back(op::Slice{x, begin, out});
+    return out;
+}
+
 void Graph::set_logits(Value x) {
     logits = x;
 }
@@ -205,7 +257,7 @@ std::vector<Value> inputs_of(const Operation& operation) {
         Overloaded{[](const op::Embed&) { return Values{}; },
                    [](const op::Linear& n) { return n.accumulate ? Values{n.x, n.out} : Values{n.x}; },
                    [](const op::Gate& n) { return Values{n.gate, n.up}; },
-                   [](const op::Attention& n) { return Values{n.q, n.k, n.v}; },
+                   [](const op::Attention& n) { return n.k.id < 0 ? Values{n.q} : Values{n.q, n.k, n.v}; },
                    [](const op::Add& n) { return Values{n.x, n.out}; },
                    [](const op::Experts& n) { return Values{n.x, n.router}; },
                    [](const auto& n) { return Values{n.x}; }},
@@ -214,13 +266,14 @@ std::vector<Value> inputs_of(const Operation& operation) {
 
 const char* operation_name(const Operation& operation) {
     return std::visit(
-        Overloaded{
-            [](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
-            [](const op::Linear&) { return "linear"; }, [](const op::Gate&) { return "gate"; },
-            [](const op::GatedLinear&) { return "gated_linear"; }, [](const op::Rope&) { return "rope"; },
-            [](const op::Attention&) { return "attention"; }, [](const op::Add&) { return "add"; },
-            [](const op::SelectOutputs&) { return "select_outputs"; },
-            [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; }},
+        Overloaded{[](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
+                   [](const op::Linear&) { return "linear"; }, [](const op::Gate&) { return "gate"; },
+                   [](const op::GatedLinear&) { return "gated_linear"; },
+                   [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
+                   [](const op::Add&) { return "add"; },
+                   [](const op::SelectOutputs&) { return "select_outputs"; },
+                   [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
+                   [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; }},
         operation);
 }
 

@@ -57,7 +57,8 @@ struct Embed {
     float scale;
     Value out;
 };
-/// RMSNorm (Zhang and Sennrich 2019) over each group of `group` columns; weight has `group` entries.
+/// RMSNorm (Zhang and Sennrich 2019) over each group of `group` columns; weight has `group` entries, nullptr:
+/// all 1.
 struct RmsNorm {
     Value x;
     const Tensor* weight;
@@ -123,14 +124,28 @@ struct Softcap {
     Value out;
 };
 
+/// out = factor * x.
+struct Scale {
+    Value x;
+    float factor;
+    Value out;
+};
+/// out = the columns of x from `begin` on.
+struct Slice {
+    Value x;
+    int64_t begin;
+    Value out;
+};
 /// A mixture of experts: for each row the n_used experts of the highest scores, and the sum of their gated
 /// MLPs weighted by those scores.
 struct Experts {
     Value x;
-    Value router;                                   ///< logits [n_experts]
-    const Tensor *gate, *up, *down;                 ///< [k, n, n_experts]: one matrix for each expert
+    Value router;                    ///< logits [n_experts]
+    const Tensor *gate, *up, *down;  ///< [k, n, n_experts]: one matrix for each expert
+    int64_t up_begin;  ///< the first row of up in its matrix: behind gate where the two are one tensor
     const Tensor *gate_bias, *up_bias, *down_bias;  ///< [n, n_experts], or nullptr
-    const Tensor* choice_bias;  ///< [n_experts], added to the scores for the choice alone; nullptr: none
+    const Tensor* choice_bias;   ///< [n_experts], added to the scores for the choice alone; nullptr: none
+    const Tensor* expert_scale;  ///< [n_experts], multiplies the score of each; nullptr: none
     Scoring scoring;
     int32_t n_used;
     bool renormalize;  ///< divide the chosen scores by their sum
@@ -141,8 +156,9 @@ struct Experts {
 
 }  // namespace op
 
-using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Gate, op::GatedLinear, op::Rope,
-                               op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts>;
+using Operation =
+    std::variant<op::Embed, op::RmsNorm, op::Linear, op::Gate, op::GatedLinear, op::Rope, op::Attention,
+                 op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale, op::Slice>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -153,6 +169,8 @@ class Graph {
     Value rms_norm(Value x, const Tensor& weight, float epsilon);
     /// RMSNorm of each head by itself; weight has head_dim entries.
     Value head_norm(Value x, const Tensor& weight, float epsilon);
+    /// The same without a weight.
+    Value head_norm(Value x, int64_t head_dim, float epsilon);
     Value linear(Value x, const Tensor& weight, const Tensor* bias = nullptr);
     Value gate(GateKind kind, Value gate, Value up);
     Value rope(Value x, const RopeTable& table, int n_heads, bool halves);
@@ -164,13 +182,17 @@ class Graph {
         float softcap = 0;
         const Tensor* sinks = nullptr;
     };
+    /// Adds a layer to kv_layers.
     Value attention(Value q, Value k, Value v, const AttentionOptions& options);
+    /// Attention over what the earlier layer kv_layers[kv_layer] has stored for the same tokens.
+    Value shared_attention(Value q, int32_t kv_layer, const AttentionOptions& options);
     /// The residual stream: returns residual + x and ends the life of `residual`.
     Value add(Value residual, Value x);
     struct ExpertsOptions {
         const Tensor *gate = nullptr, *up = nullptr, *down = nullptr;
         const Tensor *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
         const Tensor* choice_bias = nullptr;
+        const Tensor* expert_scale = nullptr;
         Scoring scoring = Scoring::softmax;
         int n_used = 0;
         bool renormalize = false;
@@ -180,6 +202,9 @@ class Graph {
     Value experts(Value x, Value router, const ExpertsOptions& options);
     Value select_outputs(Value x);
     Value softcap(Value x, float cap);
+    Value scale(Value x, float factor);
+    /// The columns [begin, begin + width) of x.
+    Value slice(Value x, int64_t begin, int64_t width);
     /// Declares x to be the logits, the graph's result.
     void set_logits(Value x);
 

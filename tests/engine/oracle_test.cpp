@@ -28,7 +28,9 @@ TEST_P(Oracle, LogitsAreHuggingFaces) {
     Engine engine(file, exact_options());
     const auto prompts = test::read_id_lines(base() + "-prompts.txt");
     ASSERT_EQ(prompts.size(), 3u);
-    const double tolerance[] = {1e-4, 1e-4, 1e-3};
+    // Gemma 4's logits react more strongly to the order of sums; see the oracle's own cross-check.
+    const bool gemma4 = std::string(GetParam()).starts_with("gemma4");
+    const double tolerance[] = {gemma4 ? 2e-4 : 1e-4, gemma4 ? 1e-3 : 1e-4, gemma4 ? 5e-3 : 1e-3};
     for (size_t p = 0; p < prompts.size(); p++) {
         const std::vector<float> expected = test::read_npy(base() + "-logits-" + std::to_string(p) + ".npy");
         const int64_t n_outputs = static_cast<int64_t>(expected.size()) / engine.n_vocab();
@@ -71,7 +73,8 @@ TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Oracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
-                                         "glm4-nano", "glm4moe-nano", "gptoss-nano"),
+                                         "glm4-nano", "glm4moe-nano", "gptoss-nano", "gemma4d-nano",
+                                         "gemma4e-nano", "gemma4m-nano"),
                          [](const auto& parameter) {
                              std::string name = parameter.param;
                              std::replace(name.begin(), name.end(), '-', '_');

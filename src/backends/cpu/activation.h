@@ -106,6 +106,10 @@ inline void softcap(float* x, int64_t n, float cap) {
     for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return factor * tanh(value / factor); });
 }
 
+inline void scale(float* x, int64_t n, float factor) {
+    for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return value * splat(factor); });
+}
+
 inline void add(const float* x, int64_t n, float* out) {
     for_each_vector(out, x, n, out, [](F32x16 a, F32x16 b) { return a + b; });
 }

@@ -41,6 +41,7 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::gelu_gate);
         inherit(&Kernels::clamped_gate);
         inherit(&Kernels::softcap);
+        inherit(&Kernels::scale);
         inherit(&Kernels::add);
         inherit(&Kernels::add_scaled);
         inherit(&Kernels::store_kv);

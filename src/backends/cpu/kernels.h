@@ -96,12 +96,15 @@ struct Kernels {
     void (*silu_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// out[i] = gelu(gate[i]) * up[i], the tanh form in float32.
     void (*gelu_gate)(const float* gate, const float* up, int64_t n, float* out);
-    /// out[i] = g * sigmoid(1.702 g) * (u + 1), where g is gate[i] but at most 7 and u is up[i] within [-7, 7].
+    /// out[i] = g * sigmoid(1.702 g) * (u + 1), where g is gate[i] but at most 7 and u is up[i] within [-7,
+    /// 7].
     void (*clamped_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// x[i] = cap * tanh(x[i] / cap).
     void (*softcap)(float* x, int64_t n, float cap);
     /// out[i] += x[i].
     void (*add)(const float* x, int64_t n, float* out);
+    /// x[i] *= factor.
+    void (*scale)(float* x, int64_t n, float factor);
     /// out[i] += scale * x[i].
     void (*add_scaled)(const float* x, float scale, int64_t n, float* out);
 

@@ -34,6 +34,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.gelu_gate = gelu_gate;
     table.clamped_gate = clamped_gate;
     table.softcap = softcap;
+    table.scale = scale;
     table.add = add;
     table.add_scaled = add_scaled;
     table.store_kv = store_kv;

@@ -10,6 +10,7 @@ struct Resource {
     enum class Kind : uint8_t { token_arena, output_arena, quantized } kind;
     int64_t begin, end;
 
+    bool operator==(const Resource&) const = default;
     bool overlaps(const Resource& other) const {
         return kind == other.kind && begin < other.end && other.begin < end;
     }
@@ -39,21 +40,25 @@ struct Scheduler {
         const bool tokens = graph.values[id].rows == Rows::tokens;
         const int64_t begin = tokens ? plan.token_offsets[id] : plan.output_offsets[id];
         return {tokens ? Resource::Kind::token_arena : Resource::Kind::output_arena, begin,
-                begin + graph.values[id].width};
+                begin + row_stride(graph.values[id].width)};
     }
     static Resource quantized(Activation activation) {
         const int64_t index = static_cast<int64_t>(activation);
         return {Resource::Kind::quantized, index, index + 1};
     }
 
+    /// Whether a thread could meet another's unfinished work. Not so where both steps are divided by the same
+    /// rows and see them in the same places; storage reused with rows of another length has them in others.
+    static bool conflict(const Access& access, const Access& earlier) {
+        if (!(access.writes || earlier.writes) || !access.resource.overlaps(earlier.resource)) return false;
+        const bool by_rows =
+            access.division == Division::token_rows || access.division == Division::output_rows;
+        return !(by_rows && access.division == earlier.division && access.resource == earlier.resource);
+    }
+
     void add(Step step, const std::vector<Access>& accesses) {
         for (const Access& access : accesses)
-            for (const Access& earlier : since_barrier)
-                if ((access.writes || earlier.writes) && access.resource.overlaps(earlier.resource)) {
-                    const bool by_rows =
-                        access.division == Division::token_rows || access.division == Division::output_rows;
-                    step.barrier_before |= !(by_rows && access.division == earlier.division);
-                }
+            for (const Access& earlier : since_barrier) step.barrier_before |= conflict(access, earlier);
         if (step.barrier_before) since_barrier.clear();
         since_barrier.insert(since_barrier.end(), accesses.begin(), accesses.end());
         steps.push_back(step);

@@ -67,7 +67,7 @@ size_t attention_partials(const Run& run, const op::Attention& node) {
 }
 
 void execute(const StepContext& context, const op::Attention& node) {
-    store(context, node);
+    if (node.k.id >= 0) store(context, node);
     context.run.team.barrier();
 
     // The items of all sequences in one line; each thread takes the next one that is left.

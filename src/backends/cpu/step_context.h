@@ -111,6 +111,8 @@ void execute(const StepContext& context, const op::Add& node);
 void execute(const StepContext& context, const op::SelectOutputs& node);
 void execute(const StepContext& context, const op::Softcap& node);
 void execute(const StepContext& context, const op::Experts& node);
+void execute(const StepContext& context, const op::Scale& node);
+void execute(const StepContext& context, const op::Slice& node);
 
 /// The angles of every row of this thread, before the first step: Rope is divided by rows as well.
 void rope_angles(const Run& run, int thread);

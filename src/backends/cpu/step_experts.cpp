@@ -40,7 +40,9 @@ void route(const op::Experts& node, const float* logits, int64_t n_experts, floa
     }
     const bool divide = node.renormalize || node.scoring == Scoring::softmax_chosen;
     const double factor = node.scale / (divide ? chosen_total + 1e-20 : 1.0);
-    for (int32_t i = 0; i < node.n_used; i++) weights[i] = static_cast<float>(weights[i] * factor);
+    const float* scale = floats(node.expert_scale);
+    for (int32_t i = 0; i < node.n_used; i++)
+        weights[i] = static_cast<float>(weights[i] * factor) * (scale ? scale[chosen[i]] : 1.0f);
 }
 
 /// Lists the slots expert by expert, in the order of rows within an expert.
@@ -82,12 +84,13 @@ struct Mixture {
                         from + static_cast<size_t>(w.order[i] / node.n_used) * bytes, bytes);
     }
 
-    /// One expert's matrix times `n` rows of `activations`: `columns` of it into out. The pointer to the bias
-    /// is the whole tensor's.
-    void multiply(const Tensor& weight, int64_t expert, Activation activation, const std::byte* activations,
-                  int64_t n, Range columns, float* out, int64_t stride, const Tensor* bias) const {
-        const size_t expert_bytes = static_cast<size_t>(weight.shape[1]) * weight.row_bytes();
-        run.kernels.matmul({.weights = {weight.data + static_cast<size_t>(expert) * expert_bytes,
+    /// One expert's matrix, from `first_row` on, times `n` rows of `activations`: `columns` of it into out.
+    /// The pointer to the bias is the whole tensor's.
+    void multiply(const Tensor& weight, int64_t first_row, int64_t expert, Activation activation,
+                  const std::byte* activations, int64_t n, Range columns, float* out, int64_t stride,
+                  const Tensor* bias) const {
+        const int64_t row = expert * weight.shape[1] + first_row;
+        run.kernels.matmul({.weights = {weight.data + static_cast<size_t>(row) * weight.row_bytes(),
                                         weight.format, weight.row_elements(), weight.row_bytes()},
                             .row_begin = columns.begin,
                             .row_end = columns.end,
@@ -99,7 +102,7 @@ struct Mixture {
                             .accumulate = false,
                             .scratch = context.scratch()});
         if (!bias) return;
-        const float* addend = floats(bias) + expert * weight.shape[1] + columns.begin;
+        const float* addend = floats(bias) + row + columns.begin;
         for (int64_t r = 0; r < n; r++)
             run.kernels.add(addend, columns.end - columns.begin, out + r * stride + columns.begin);
     }
@@ -131,10 +134,10 @@ struct Mixture {
                           const int64_t width = columns.end - columns.begin;
                           const size_t first = static_cast<size_t>(begin);
                           float* hidden = w.hidden + begin * hidden_stride;
-                          multiply(*node.gate, expert, gate_activation,
+                          multiply(*node.gate, 0, expert, gate_activation,
                                    w.gate_input + first * activation_row_bytes(gate_activation, k), n,
                                    columns, gate - columns.begin, width, node.gate_bias);
-                          multiply(*node.up, expert, up_activation,
+                          multiply(*node.up, node.up_begin, expert, up_activation,
                                    up_input + first * activation_row_bytes(up_activation, k), n, columns,
                                    hidden, hidden_stride, node.up_bias);
                           for (int64_t r = 0; r < n; r++) {
@@ -159,7 +162,7 @@ struct Mixture {
         const size_t bytes = activation_row_bytes(down_activation, ff);
         for_each_item(context.second_item, n_out, piece_columns(n_out, run.team.n_threads()),
                       [&](int64_t expert, int64_t begin, int64_t n, Range columns) {
-                          multiply(*node.down, expert, down_activation,
+                          multiply(*node.down, 0, expert, down_activation,
                                    input + static_cast<size_t>(begin) * bytes, n, columns,
                                    w.out + begin * out_stride, out_stride, node.down_bias);
                       });

@@ -41,8 +41,7 @@ void execute(const StepContext& context, const op::Embed& node) {
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const size_t token = static_cast<size_t>(context.run.batch.tokens[static_cast<size_t>(r)]);
         format.decode(table.data + token * table.row_bytes(), out.row(r), table.row_elements());
-        if (node.scale != 1.0f)
-            for (int64_t i = 0; i < table.row_elements(); i++) out.row(r)[i] *= node.scale;
+        if (node.scale != 1.0f) context.run.kernels.scale(out.row(r), table.row_elements(), node.scale);
     }
 }
 
@@ -107,6 +106,22 @@ void execute(const StepContext& context, const op::Softcap& node) {
     const Range rows = context.my_rows(node.out);
     copy_rows(context.run.at(node.x), out, rows, width);
     for (int64_t r = rows.begin; r < rows.end; r++) context.run.kernels.softcap(out.row(r), width, node.cap);
+}
+
+void execute(const StepContext& context, const op::Scale& node) {
+    const Matrix out = context.run.at(node.out);
+    const int64_t width = context.run.graph.width(node.x);
+    const Range rows = context.my_rows(node.out);
+    copy_rows(context.run.at(node.x), out, rows, width);
+    for (int64_t r = rows.begin; r < rows.end; r++) context.run.kernels.scale(out.row(r), width, node.factor);
+}
+
+void execute(const StepContext& context, const op::Slice& node) {
+    const Matrix x = context.run.at(node.x), out = context.run.at(node.out);
+    const Range rows = context.my_rows(node.out);
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        std::memcpy(out.row(r), x.row(r) + node.begin,
+                    static_cast<size_t>(context.run.graph.width(node.out)) * sizeof(float));
 }
 
 }  // namespace agave::cpu
