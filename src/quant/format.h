@@ -21,6 +21,21 @@ enum class Format : uint8_t {
     q4_k,
     q5_k,
     q6_k,
+    iq1_s,
+    iq1_m,
+    iq2_xxs,
+    iq2_xs,
+    iq2_s,
+    iq3_xxs,
+    iq3_s,
+    iq4_nl,
+    iq4_xs,
+    tq1_0,
+    tq2_0,
+    mxfp4,
+    nvfp4,
+    q1_0,
+    q2_0,
 };
 
 /// What the engine knows of one weight format. A row of weights is a sequence of blocks.
@@ -32,7 +47,7 @@ struct FormatInfo {
     uint16_t block_bytes;     ///< bytes in a block
 
     /// Decodes `n` weights (a multiple of block_elements) from `blocks` to float32: bit for bit what
-    /// gguf-py's `dequantize` gives.
+    /// gguf-py's `dequantize` gives (for Q1_0 and Q2_0, which it lacks: what llama.cpp does).
     void (*decode)(const std::byte* blocks, float* out, int64_t n);
 };
 

@@ -237,11 +237,11 @@ void add_shape_cases(Cases& cases) {
     };
     type(4, "tensor 'blk.0.w' has the weight format Q4_2 (id 4), which was removed");
     type(5, "Q4_3 (id 5), which was removed");
-    type(16, "tensor 'blk.0.w' has the weight format IQ2_XXS (id 16), which this build does not run");
+    type(9, "tensor 'blk.0.w' has the weight format Q8_1 (id 9), which this build does not run");
     type(31, "Q4_0_4_4 (id 31), which was removed");
     type(38, "IQ4_NL_8_8 (id 38), which was removed");
     type(26, "I32 (id 26), which this build does not run");
-    type(42, "Q2_0 (id 42), which this build does not run");
+    type(28, "F64 (id 28), which this build does not run");
     type(43, "unknown weight format (id 43)");
     type(0x80000000u, "unknown weight format (id 2147483648)");
     type(0xFFFFFFFFu, "unknown weight format (id 4294967295)");

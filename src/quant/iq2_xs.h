@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace agave {
+
+/// IQ2_XS: 256 weights in 16 groups of 16, w = (d * (0.5 + scale) / 4) * entry of a codebook, with signs.
+struct BlockIQ2_XS {
+    static constexpr int kElements = 256;
+
+    uint16_t d;         ///< scale of the scales, binary16 bits
+    uint16_t qs[32];    ///< for 8 weights each: the entry in bits 0-8, signs (see even_signs()) in bits 9-15
+    uint8_t scales[8];  ///< of group g: nibble g % 2 of byte g / 2
+};
+static_assert(sizeof(BlockIQ2_XS) == 74);
+
+/// See FormatInfo::decode.
+void decode_iq2_xs(const std::byte* blocks, float* out, int64_t n);
+
+}  // namespace agave

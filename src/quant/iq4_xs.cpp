@@ -1,0 +1,25 @@
+#include "quant/iq4_xs.h"
+
+#include "base/numeric.h"
+#include "quant/decode_blocks.h"
+#include "quant/iq4_values.h"
+
+namespace agave {
+
+void decode_iq4_xs(const std::byte* blocks, float* out, int64_t n) {
+    decode_blocks<BlockIQ4_XS>(blocks, out, n, [](const BlockIQ4_XS& block, float* w) {
+        const float d = half_to_float(block.d);
+        for (int g = 0; g < 8; ++g) {
+            const int low = block.scales_l[g / 2] >> g % 2 * 4 & 0x0F;
+            const int high = block.scales_h >> 2 * g & 3;
+            const float scale = d * static_cast<float>((low | high << 4) - 32);
+            const uint8_t* qs = block.qs + 16 * g;
+            for (int i = 0; i < 16; ++i) {
+                w[32 * g + i] = scale * static_cast<float>(kIQ4Values[qs[i] & 0x0F]);
+                w[32 * g + 16 + i] = scale * static_cast<float>(kIQ4Values[qs[i] >> 4]);
+            }
+        }
+    });
+}
+
+}  // namespace agave
