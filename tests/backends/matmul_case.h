@@ -44,6 +44,16 @@ inline HalfOffsets half_offsets(Format format) {
         case Format::q4_0:
         case Format::q5_0:
         case Format::q8_0:
+        case Format::q1_0:
+        case Format::q2_0:
+        case Format::iq1_s:
+        case Format::iq2_xxs:
+        case Format::iq2_xs:
+        case Format::iq2_s:
+        case Format::iq3_xxs:
+        case Format::iq3_s:
+        case Format::iq4_nl:
+        case Format::iq4_xs:
             return {0, -1};
         case Format::q4_1:
         case Format::q5_1:
@@ -56,6 +66,10 @@ inline HalfOffsets half_offsets(Format format) {
             return {108, -1};
         case Format::q6_k:
             return {208, -1};
+        case Format::tq1_0:
+            return {52, -1};
+        case Format::tq2_0:
+            return {64, -1};
         default:
             return {-1, -1};
     }
@@ -75,8 +89,20 @@ inline void fill_weights(Format format, std::span<std::byte> out, std::mt19937& 
             put(b, float_to_bfloat16(normal(random)));
         } else {
             for (size_t i = 0; i < info.block_bytes; ++i) out[b + i] = static_cast<std::byte>(random() & 255);
+            if (format == Format::mxfp4) put(b, static_cast<uint8_t>(118 + random() % 8));
+            if (format == Format::nvfp4) {
+                for (size_t i = 0; i < 4; ++i) put(b + i, static_cast<uint8_t>(random() % 0x40));
+            }
+            // The binary16 of IQ1_M is spread over the top nibbles of its last four 16-bit numbers.
+            if (format == Format::iq1_m) {
+                for (size_t i = 0; i < 4; ++i) {
+                    const unsigned nibble = i == 3 ? 0x2 : random() & 15;
+                    out[b + 49 + 2 * i] = (out[b + 49 + 2 * i] & std::byte{0x0F}) | std::byte(nibble << 4);
+                }
+            }
             const HalfOffsets halves = half_offsets(format);
-            put(b + static_cast<size_t>(halves.first), float_to_half(normal(random) * 0.05f));
+            if (halves.first >= 0)
+                put(b + static_cast<size_t>(halves.first), float_to_half(normal(random) * 0.05f));
             if (halves.second >= 0)
                 put(b + static_cast<size_t>(halves.second), float_to_half(normal(random) * 0.1f));
         }

@@ -76,7 +76,7 @@ template <typename F, int R, typename Weights, typename SubScale>
         I32x16 acc[R];
         for (int r = 0; r < R; ++r)
             acc[r] = F::kOffset ? as_i32(splat_dword(prepared + (sub * R + r) * 4)) : zero_i32();
-        dot_tile<false, kOperands, R>(
+        dot_tile<F::kSigned, kOperands, R>(
             [&](auto i)
                 __attribute__((always_inline)) { return w(Index<decltype(i)::value + P * kOperands>{}); },
             rows + 16 * P, tile.stride, acc);

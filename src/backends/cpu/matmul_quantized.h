@@ -40,8 +40,9 @@ struct Blocks32 : Unpack {
 template <typename Unpack>
 struct Blocks256 : Unpack {
     static constexpr int kBlock = 256;
-    static constexpr bool kSigned = false;
-    using Shape = PanelShape<256, Unpack::kSubs, Unpack::kOffset != 0, Unpack::kMins, false>;
+    static constexpr bool kSigned = requires { Unpack::kSigned; };
+    using Shape =
+        PanelShape<256, Unpack::kSubs, Unpack::kOffset != 0, Unpack::kMins, kSigned && kSignedOffset == 0>;
 };
 
 template <typename F>
@@ -185,14 +186,16 @@ inline int64_t prepare_tile_by_columns(const QuantizedKernels& f, int R, const s
 }
 
 constexpr QuantizedKernels kQuantizedKernels[] = {
-    quantized_kernels<Blocks32<UnpackQ4_0>>(),  quantized_kernels<Blocks32<UnpackQ4_1>>(),
-    quantized_kernels<Blocks32<UnpackQ5_0>>(),  quantized_kernels<Blocks32<UnpackQ5_1>>(),
-    quantized_kernels<Blocks32<UnpackQ8_0>>(),  quantized_kernels<Blocks256<UnpackQ2_K>>(),
-    quantized_kernels<Blocks256<UnpackQ3_K>>(), quantized_kernels<Blocks256<UnpackQ4_K>>(),
-    quantized_kernels<Blocks256<UnpackQ5_K>>(), quantized_kernels<Blocks256<UnpackQ6_K>>(),
+    quantized_kernels<Blocks32<UnpackQ4_0>>(),    quantized_kernels<Blocks32<UnpackQ4_1>>(),
+    quantized_kernels<Blocks32<UnpackQ5_0>>(),    quantized_kernels<Blocks32<UnpackQ5_1>>(),
+    quantized_kernels<Blocks32<UnpackQ8_0>>(),    quantized_kernels<Blocks256<UnpackQ2_K>>(),
+    quantized_kernels<Blocks256<UnpackQ3_K>>(),   quantized_kernels<Blocks256<UnpackQ4_K>>(),
+    quantized_kernels<Blocks256<UnpackQ5_K>>(),   quantized_kernels<Blocks256<UnpackQ6_K>>(),
+    quantized_kernels<Blocks32<UnpackMXFP4>>(),   quantized_kernels<Blocks32<UnpackIQ4_NL>>(),
+    quantized_kernels<Blocks256<UnpackIQ4_XS>>(),
 };
 
-/// The kernels of a quantised format; nullptr for float formats.
+/// The kernels of a quantised format; nullptr for float formats and those that only the exact path runs.
 inline const QuantizedKernels* quantized_kernels_for(Format format) {
     switch (format) {
         case Format::q4_0:
@@ -215,6 +218,12 @@ inline const QuantizedKernels* quantized_kernels_for(Format format) {
             return &kQuantizedKernels[8];
         case Format::q6_k:
             return &kQuantizedKernels[9];
+        case Format::mxfp4:
+            return &kQuantizedKernels[10];
+        case Format::iq4_nl:
+            return &kQuantizedKernels[11];
+        case Format::iq4_xs:
+            return &kQuantizedKernels[12];
         default:
             return nullptr;
     }

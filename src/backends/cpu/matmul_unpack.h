@@ -1,7 +1,9 @@
 #pragma once
 
 #include "backends/cpu/simd/simd.h"
+#include "quant/e2m1.h"
 #include "quant/format.h"
+#include "quant/iq4_values.h"
 
 namespace agave::cpu {
 namespace {
@@ -293,6 +295,71 @@ struct UnpackQ2_K {
                 for (int i = 0; i < 8; ++i) w[i] = move_bits<2 * Q, 0, 2>(t[i]);
                 visit(half + Q, w);
             });
+        }
+    }
+};
+
+// Formats whose nibbles are indices into a table of 16 signed numbers.
+
+struct NibbleTable {
+    uint8_t values[16];
+};
+/// The numbers moved up by `offset`.
+constexpr NibbleTable nibble_table(const int8_t (&values)[16], int offset) {
+    NibbleTable table{};
+    for (int i = 0; i < 16; ++i) table.values[i] = static_cast<uint8_t>(values[i] + offset);
+    return table;
+}
+inline void unpack_nibbles(const std::byte* p, size_t stride, const NibbleTable& table, Bytes64 w[8]) {
+    unpack_nibbles(p, stride, w);
+    for (int i = 0; i < 8; ++i) w[i] = lookup16(table.values, w[i]);
+}
+inline constexpr NibbleTable kE2M1Table = nibble_table(kDoubledE2M1, 12);
+inline constexpr NibbleTable kIQ4Table = nibble_table(kIQ4Values, kSignedOffset);
+
+/// 2^(e - 128) of the E8M0 at `p` of each row. Two factors, because the smallest are subnormal.
+inline F32x16 gather_half_of_e8m0(const std::byte* p, size_t stride) {
+    const I32x16 e = gather_u32(p, stride) & splat_i32(255);
+    const I32x16 half = shift_right<1>(e);
+    return f32_of_bits(shift_left<23>(half + splat_i32(63))) *
+           f32_of_bits(shift_left<23>(e - half + splat_i32(63)));
+}
+
+struct UnpackMXFP4 {
+    static constexpr int kBlockBytes = 17, kOffset = 12;
+    static constexpr bool kMins = false, kSigned = false;
+    static void unpack(const std::byte* p, size_t stride, Bytes64 w[8], F32x16& scale, F32x16&) {
+        unpack_nibbles(p + 1, stride, kE2M1Table, w);
+        scale = gather_half_of_e8m0(p, stride);
+    }
+};
+struct UnpackIQ4_NL {
+    static constexpr int kBlockBytes = 18, kOffset = kSignedOffset;
+    static constexpr bool kMins = false, kSigned = true;
+    static void unpack(const std::byte* p, size_t stride, Bytes64 w[8], F32x16& scale, F32x16&) {
+        unpack_nibbles(p + 2, stride, kIQ4Table, w);
+        scale = gather_half(p, stride);
+    }
+};
+struct UnpackIQ4_XS {
+    static constexpr int kBlockBytes = 136, kSubs = 8, kOffset = kSignedOffset;
+    static constexpr bool kMins = false, kSigned = true;
+    using Scales = BlockScales<kSubs, kMins>;
+    static void unpack_scales(const std::byte* p, size_t stride, Scales& s) {
+        const I32x16 high = gather_u32(p, stride), low = gather_u32(p + 4, stride);
+        unroll<8>([&](auto i) __attribute__((always_inline)) {
+            constexpr int G = decltype(i)::value;
+            const I32x16 top = shift_left<4>(shift_right<16 + 2 * G>(high) & splat_i32(3));
+            s.sub[G] = to_f32(((shift_right<4 * G>(low) & splat_i32(15)) | top) - splat_i32(32));
+        });
+        s.d = half_bits_to_f32(high);
+    }
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        for (int sub = 0; sub < 8; ++sub) {
+            Bytes64 w[8];
+            unpack_nibbles(p + 8 + 16 * sub, stride, kIQ4Table, w);
+            visit(sub, w);
         }
     }
 };
