@@ -899,7 +899,7 @@ STATEMENTS = [
     "{% for i in range(3) %}{% for i in 'ab' %}{{ i }}{% endfor %}{{ i }}{% endfor %}",
     "{% for u in users %}{{ u.name }}{% if not loop.last %}, {% endif %}{% endfor %}", "{% for i in range(2) %}{{ loop }}{% endfor %}x" if False else "",
     "{% set ns = namespace() %}{% macro m() %}{% set a = 1 %}{% set b = 2 %}{% for i in [1, 2, 3] if i > a %}{% set ns.l = loop %}{% break %}{% endfor %}{% endmacro %}"
-    "{{ m() }}{% macro z() %}{% endmacro %}{{ z() }}{{ ns.l.length }}{{ ns.l.last }}{{ ns.l.nextitem }}",
+    "{{ m() }}{% macro z(p, q, r) %}{% endmacro %}{{ z(9, 9, 9) }}{{ ns.l.length }}{{ ns.l.last }}{{ ns.l.nextitem }}",
     "{% set ns = namespace() %}{% macro m(a) %}{% macro inner() %}{{ a }}{% endmacro %}{% set ns.f = inner %}{% endmacro %}{{ m(1) }}{% set g = ns.f %}{{ m(2) }}{{ g() }}{{ ns.f() }}",
     "{% for a.b in [1] %}{% endfor %}", "{% for 1 in [1] %}{% endfor %}", "{% for i range(3) %}{% endfor %}", "{% for i in range(3) %}",
     "{% for i in range(3) recursive %}{{ i }}{% endfor %}" if False else "",
