@@ -12,7 +12,8 @@ struct BlockIQ1_S {
 
     uint16_t d;      ///< scale of the scales, binary16 bits
     uint8_t qs[32];  ///< bits 0-7 of the entry of weights 8 i .. 8 i + 7
-    uint16_t qh[8];  ///< of group g: 4 times 3 bits, bits 8-10 of its entries; 3 bits of scale; bit 15: minus 1/8
+    uint16_t
+        qh[8];  ///< of group g: 4 times 3 bits, bits 8-10 of its entries; 3 bits of scale; bit 15: minus 1/8
 };
 static_assert(sizeof(BlockIQ1_S) == 50);
 

@@ -1,6 +1,6 @@
 #include "quant/nvfp4.h"
 
-#include <cmath>
+#include <bit>
 
 #include "quant/decode_blocks.h"
 #include "quant/e2m1.h"
@@ -9,9 +9,9 @@ namespace agave {
 
 static float half_of_e4m3(uint8_t bits) {
     if (bits == 0x7F) return 0.0f;
-    const int exponent = bits >> 3 & 0x0F, mantissa = bits & 7;
-    if (exponent == 0) return std::ldexp(static_cast<float>(mantissa), -10);
-    return std::ldexp(static_cast<float>(8 + mantissa), exponent - 11);
+    const uint32_t exponent = bits >> 3 & 0x0F, mantissa = bits & 7;
+    if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-10f;
+    return std::bit_cast<float>((exponent + 119) << 23 | mantissa << 20);
 }
 
 void decode_nvfp4(const std::byte* blocks, float* out, int64_t n) {

@@ -286,32 +286,16 @@ TEST(Gguf, OpensASplitModelFromAnyPart) {
     }
 }
 
-/// Every format that the spine must read, as the oracle's files are named.
-bool must_open(const std::string& name) {
-    for (const char* format : {"f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_K", "q3_K",
-                               "q4_K", "q5_K", "q6_K", "q4_K_M"})
-        if (name == std::string("model-") + format + ".gguf" || name == "mmproj-f32.gguf") return true;
-    return false;
-}
-
-TEST(Gguf, OpensTheOracleOrNamesTheFormatThatItLacks) {
+TEST(Gguf, OpensTheOracle) {
     const fs::path oracle = fs::path(AGAVE_SHARED) / "oracle" / "data";
     if (!fs::exists(oracle)) GTEST_SKIP() << oracle << " is not there";
     int n_opened = 0;
     for (const fs::directory_entry& file : fs::recursive_directory_iterator(oracle)) {
         if (file.path().extension() != ".gguf") continue;
-        const Error error = error_of([&] { ModelFile::open(file.path().string()); });
-        const std::string message = error.what();
-        if (message == "no error") {
-            n_opened++;
-            continue;
-        }
-        EXPECT_FALSE(must_open(file.path().filename().string())) << message;
-        EXPECT_EQ(error.kind(), ErrorKind::unsupported) << message;
-        EXPECT_NE(message.find("tensor '"), std::string::npos) << message;
-        EXPECT_NE(message.find("which this build does not run"), std::string::npos) << message;
+        EXPECT_NO_THROW(ModelFile::open(file.path().string())) << file.path();
+        n_opened++;
     }
-    EXPECT_GE(n_opened, 40);
+    EXPECT_GE(n_opened, 60);
 }
 
 TEST(Gguf, OpensTheVocabularies) {
