@@ -161,7 +161,7 @@ int bench_command(const CommandLine& line) {
     Engine engine(file, engine_options(options, options.kv_type, context, 1));
     const cpu::MachineLimits limits = cpu::measure_limits(engine.team(), engine.cpu_level());
     const ComputeLimit compute = compute_limit(file, options.exact, limits);
-    if (!options.json && !options.quiet) {
+    if (!options.json) {
         printf_out("%s, %s, %d threads, %s kernels\n", printable(engine.model().name).c_str(),
                    bytes_text(static_cast<double>(file.n_bytes())).c_str(), engine.n_threads(),
                    cpu_level_name(engine.cpu_level()));

@@ -47,21 +47,20 @@ int32_t likeliest(std::span<const float> logits) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-void print_profile(const Executor& executor, bool color) {
+void print_profile(const Executor& executor) {
     std::vector<OperationProfile> rows = executor.profile();
     std::stable_sort(rows.begin(), rows.end(), [](const OperationProfile& a, const OperationProfile& b) {
         return a.seconds > b.seconds;
     });
     double total = 0;
     for (const OperationProfile& row : rows) total += row.seconds;
-    print_status("operation                    calls   seconds   share     GB/s    GOP/s", color);
+    print_status("operation                    calls   seconds   share     GB/s    GOP/s");
     for (const OperationProfile& row : rows) {
         const double seconds = std::max(row.seconds, 1e-12);
         print_status(strprintf("%-24s %9lld %9.4f %6.1f%% %8.2f %8.1f", row.name.c_str(),
                                static_cast<long long>(row.calls), row.seconds,
                                100 * row.seconds / std::max(total, 1e-12), row.weight_bytes / seconds / 1e9,
-                               row.operations / seconds / 1e9),
-                     color);
+                               row.operations / seconds / 1e9));
     }
 }
 

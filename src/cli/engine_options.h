@@ -19,6 +19,6 @@ ModelFile open_model(const std::string& path);
 int32_t likeliest(std::span<const float> logits);
 
 /// The table that --profile prints on standard error.
-void print_profile(const Executor& executor, bool color);
+void print_profile(const Executor& executor);
 
 }  // namespace agave::cli

@@ -134,6 +134,7 @@ std::string markdown_reference() {
                     strprintf("| %s | %s | %s |\n", escaped.c_str(), default_of(option).c_str(), option.help);
             }
         }
+        if (command.json) text += strprintf("\n`--json` prints %s.\n", command.json);
     }
     return text;
 }

@@ -59,6 +59,7 @@ const CommandInfo& choose_command(std::vector<std::string>& words) {
 }
 
 int execute(const CommandInfo& command, const CommandLine& line) {
+    set_color(line.options.color);
     if (line.options.help) {
         print(command_help(command));
         return 0;
@@ -96,9 +97,7 @@ int dispatch(std::vector<std::string> words) {
 
 int report(const char* message, int status) {
     std::fflush(stdout);
-    const bool color = use_color("auto");
-    std::fprintf(stderr, "%sagave:%s %s\n", color ? "\x1b[1;31m" : "", color ? "\x1b[0m" : "",
-                 neutralize_controls(message).c_str());  // it may quote a model file
+    print_message(message);
     return status;
 }
 

@@ -58,8 +58,8 @@ constexpr OptionInfo options[] = {
 
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
      kRun | kInspect | kTokenize | kPerplexity | kBench},
-    {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output",
-     "print nothing but the result: no statistics, no warnings", kRun | kPerplexity | kBench},
+    {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output", "print no statistics and no progress",
+     kRun | kPerplexity},
     {"verbose", 'V', nullptr, &Options::verbose, 0, 0, nullptr, "Output",
      "say what was loaded and how the prompt was read", kRun},
     {"profile", 0, nullptr, &Options::profile, 0, 0, nullptr, "Output",
@@ -123,39 +123,50 @@ constexpr OptionInfo options[] = {
 constexpr CommandInfo commands[] = {
     {kRun, "run", "MODEL [PROMPT]", "generate text",
      "Streams the model's answer to PROMPT. Without PROMPT, it is read from standard input (without one "
-     "newline "
-     "at its end). A model with a chat template gets the prompt as the user's message; other models, and "
-     "--raw, "
-     "continue it. Ctrl-C ends the answer (exit status 130), a second one the program. `agave MODEL "
-     "[PROMPT]` is "
-     "short for this command. Statistics go to standard error.",
+     "newline at its end). A model with a chat template gets the prompt as the user's message; other models, "
+     "and --raw, continue it. Ctrl-C ends the answer (exit status 130), a second one the program. `agave "
+     "MODEL [PROMPT]` is short for this command. Statistics go to standard error.",
+     "`{\"text\", \"finish_reason\": \"stop\" | \"length\" | \"context\" | \"interrupted\", \"tokens\": [ids "
+     "of the answer], \"prompt_tokens\", \"seed\", \"timings\": {\"prefill_seconds\", "
+     "\"prefill_tokens_per_second\", \"decode_seconds\", \"decode_tokens_per_second\", "
+     "\"first_token_seconds\"}, \"peak_resident_bytes\"}`",
      1, 2},
     {kInspect, "inspect", "FILE", "show what a model file holds",
      "Prints metadata, architecture, weight formats and the memory that running the model takes. Works for "
      "every model file, also for architectures that this build does not run.",
+     "`{\"path\", \"name\", \"architecture\", \"runnable\", \"reason\" (when not), \"bytes\", "
+     "\"parameters\", \"n_layers\", \"n_vocab\", \"embedding_length\", \"context_length\", \"formats\": "
+     "[{\"format\", \"tensors\", \"weights\", \"bytes\"}], \"memory\": {\"weight_bytes\", \"scratch_bytes\", "
+     "\"kv\": [{\"context\", \"f16_bytes\", \"f32_bytes\"}]}, \"metadata\": {...}, \"tensors\": [{\"name\", "
+     "\"format\", \"shape\", \"bytes\"}] (with --tensors)}`; arrays of more than 256 elements in the "
+     "metadata are told as `{\"length\"}`, and shapes have the row length first",
      1, 1},
     {kTokenize, "tokenize", "MODEL", "text to token ids and back",
      "Reads text from standard input and prints its token ids on one line, with the tokens that the model "
-     "wants "
-     "at the beginning and end of a text.",
-     1, 1},
+     "wants at the beginning and end of a text.",
+     "`[ids]`; with --decode the text as one JSON string", 1, 1},
     {kLogits, "logits", "MODEL", "logits or greedy continuation of given tokens",
      "Writes the logits as float32 [N, n_vocab] to a NumPy file, or prints the greedy continuation, which "
-     "does "
-     "not stop at tokens that end a text.",
-     1, 1},
+     "does not stop at tokens that end a text.",
+     nullptr, 1, 1},
     {kPerplexity, "perplexity", "MODEL", "how well a model predicts a text",
      "As llama.cpp's llama-perplexity defines it: the text is tokenized once and cut into whole chunks; BOS "
      "takes the place of each chunk's first token when the model wants BOS; the tokens of each chunk's "
-     "second "
-     "half are scored. The text must have two chunks at least.",
+     "second half are scored. The text must have two chunks at least.",
+     "`{\"perplexity\", \"standard_error\", \"tokens\", \"scored\", \"chunks\", \"ctx_size\", \"seconds\", "
+     "\"tokens_per_second\"}`",
      1, 1},
     {kBench, "bench", "MODEL", "measure speed",
      "Measures prefill and decode in tokens per second (median and spread), and beside them bytes and "
      "operations per second and their share of what this machine reaches at most, measured just before.",
+     "`{\"model\", \"threads\", \"cpu_level\", \"prefill\": [...], \"decode\": [...], \"limits\": "
+     "{\"read_bytes_per_second\", \"int8_ops_per_second\", \"bf16_flops_per_second\", "
+     "\"f32_flops_per_second\"}}`; each measurement is `{\"tokens\", \"depth\", \"tokens_per_second\" "
+     "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
+     "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
     {kHelp, "help", "[COMMAND]", "explain a command",
-     "Prints the help of a command, or the list of commands.", 0, 1},
+     "Prints the help of a command, or the list of commands.", nullptr, 0, 1},
 };
 
 }  // namespace

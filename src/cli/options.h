@@ -115,6 +115,7 @@ struct CommandInfo {
     const char* arguments;  ///< after the options
     const char* summary;
     const char* description;
+    const char* json;  ///< what --json prints, for the documentation; nullptr: there is no such option
     int min_arguments, max_arguments;
 };
 std::span<const CommandInfo> command_table();

@@ -9,12 +9,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 
 namespace agave::cli {
 
 namespace {
+
+std::optional<bool> colored;
 
 [[noreturn]] void fail_output() {
     if (errno == EPIPE) throw OutputClosed{};
@@ -54,14 +57,23 @@ void flush_output() {
     if (std::fflush(stdout) != 0) fail_output();
 }
 
-void print_status(const std::string& line, bool dim) {
-    std::fprintf(stderr, dim ? "\x1b[2m%s\x1b[0m\n" : "%s\n", line.c_str());
+void set_color(std::string_view mode) {
+    const char* no_color = std::getenv("NO_COLOR");
+    colored = mode == "always" || (mode == "auto" && ::isatty(STDERR_FILENO) && !(no_color && *no_color));
 }
 
-bool use_color(std::string_view mode) {
-    if (mode != "auto") return mode == "always";
-    const char* no_color = std::getenv("NO_COLOR");
-    return ::isatty(STDERR_FILENO) && !(no_color && *no_color);
+bool use_color() {
+    if (!colored) set_color("auto");
+    return *colored;
+}
+
+void print_status(const std::string& line) {
+    std::fprintf(stderr, use_color() ? "\x1b[2m%s\x1b[0m\n" : "%s\n", line.c_str());
+}
+
+void print_message(const std::string& sentence) {
+    std::fprintf(stderr, use_color() ? "\x1b[1;31magave:\x1b[0m %s\n" : "agave: %s\n",
+                 neutralize_controls(sentence).c_str());
 }
 
 bool output_is_terminal() {

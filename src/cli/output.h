@@ -15,11 +15,15 @@ void print(std::string_view text);
 /// Hands everything that was printed to the system; throws as print() does.
 void flush_output();
 
-/// Writes a line to standard error, in the terminal's dim style when `dim`.
-void print_status(const std::string& line, bool dim);
+/// Writes a line of statistics or progress to standard error, dimmed where color is used.
+void print_status(const std::string& line);
+/// Writes a sentence that the user must see to standard error, marked where color is used.
+void print_message(const std::string& sentence);
 
-/// What --color says, decided for standard error.
-bool use_color(std::string_view mode);
+/// Says what --color says: "auto", "always" or "never". Until then it is auto.
+void set_color(std::string_view mode);
+/// True when standard error is to be colored.
+bool use_color();
 
 /// True when standard output is a terminal.
 bool output_is_terminal();

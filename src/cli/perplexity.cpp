@@ -105,10 +105,9 @@ int perplexity_command(const CommandLine& line) {
         score_chunk(engine, std::span(ids).subspan(begin, static_cast<size_t>(n_ctx)),
                     tokenizer->adds_bos() ? tokenizer->bos() : -1, score);
         if (!options.quiet)
-            print_status(
-                strprintf("chunk %lld of %lld: perplexity %.4f so far", static_cast<long long>(chunk + 1),
-                          static_cast<long long>(n_chunks), score.perplexity()),
-                use_color(options.color));
+            print_status(strprintf("chunk %lld of %lld: perplexity %.4f so far",
+                                   static_cast<long long>(chunk + 1), static_cast<long long>(n_chunks),
+                                   score.perplexity()));
     }
     const double seconds = monotonic_seconds() - start;
     if (!std::isfinite(score.sum))
@@ -132,7 +131,7 @@ int perplexity_command(const CommandLine& line) {
                    score.error(), static_cast<long long>(n_chunks), static_cast<long long>(n_ctx),
                    static_cast<long long>(score.count));
     }
-    if (options.profile) print_profile(engine.executor(), use_color(options.color));
+    if (options.profile) print_profile(engine.executor());
     return 0;
 }
 

@@ -159,7 +159,7 @@ void print_json(const Generation& result, const Prompt& prompt, const std::strin
     print("\n");
 }
 
-void print_statistics(const Generation& result, size_t n_prompt, double start, bool color) {
+void print_statistics(const Generation& result, size_t n_prompt, double start) {
     std::string line = strprintf("prefill %zu tokens, %.1f tokens/s; decode %lld tokens, %.1f tokens/s",
                                  n_prompt, rate(static_cast<double>(n_prompt), result.prefill_seconds),
                                  static_cast<long long>(result.decode_steps),
@@ -167,28 +167,24 @@ void print_statistics(const Generation& result, size_t n_prompt, double start, b
     if (result.first_token_at > 0)
         line += strprintf("; first token after %.3f s", result.first_token_at - start);
     line += strprintf("; memory %s", bytes_text(static_cast<double>(peak_resident_bytes())).c_str());
-    print_status(line, color);
+    print_status(line);
 }
 
 void print_setup(Engine& engine, const Options& options, const Prompt& prompt, const Tokenizer& tokenizer,
-                 double seconds, bool color) {
+                 double seconds) {
     const Model& model = engine.model();
-    print_status(
-        strprintf("model %s (%s), %lld layers, vocabulary %lld, ready after %.3f s", model.name.c_str(),
-                  model.architecture.c_str(), static_cast<long long>(model.n_layers),
-                  static_cast<long long>(model.n_vocab), seconds),
-        color);
-    print_status(
-        strprintf("%d threads, %s kernels, context %lld tokens, K/V %s as %s, scratch %s", engine.n_threads(),
-                  cpu_level_name(engine.cpu_level()), static_cast<long long>(engine.context_size()),
-                  bytes_text(static_cast<double>(engine.cache().reserved_bytes())).c_str(),
-                  options.kv_type.c_str(),
-                  bytes_text(static_cast<double>(engine.executor().scratch_bytes())).c_str()),
-        color);
+    print_status(strprintf("model %s (%s), %lld layers, vocabulary %lld, ready after %.3f s",
+                           model.name.c_str(), model.architecture.c_str(),
+                           static_cast<long long>(model.n_layers), static_cast<long long>(model.n_vocab),
+                           seconds));
+    print_status(strprintf(
+        "%d threads, %s kernels, context %lld tokens, K/V %s as %s, scratch %s", engine.n_threads(),
+        cpu_level_name(engine.cpu_level()), static_cast<long long>(engine.context_size()),
+        bytes_text(static_cast<double>(engine.cache().reserved_bytes())).c_str(), options.kv_type.c_str(),
+        bytes_text(static_cast<double>(engine.executor().scratch_bytes())).c_str()));
     print_status(strprintf("prompt of %zu tokens%s:", prompt.tokens.size(),
-                           prompt.from_template ? " from the model's chat template" : ""),
-                 color);
-    print_status(neutralize_controls(tokenizer.decode(prompt.tokens, true)), color);
+                           prompt.from_template ? " from the model's chat template" : ""));
+    print_status(neutralize_controls(tokenizer.decode(prompt.tokens, true)));
 }
 
 void check_context(const Engine& engine, const Options& options, size_t n_prompt) {
@@ -198,11 +194,9 @@ void check_context(const Engine& engine, const Options& options, size_t n_prompt
         fail(ErrorKind::usage, "the prompt has %zu tokens, but the context holds %lld (--ctx-size sets it)",
              n_prompt, context);
     if (engine.context_size() > model.context_length && !options.quiet)
-        print_status(
-            strprintf(
-                "agave: a context of %lld tokens is longer than the %lld that the model was trained for",
-                context, static_cast<long long>(model.context_length)),
-            false);
+        print_message(
+            strprintf("a context of %lld tokens is longer than the %lld that the model was trained for",
+                      context, static_cast<long long>(model.context_length)));
 }
 
 }  // namespace
@@ -210,7 +204,6 @@ void check_context(const Engine& engine, const Options& options, size_t n_prompt
 int run_command(const CommandLine& line) {
     const double start = monotonic_seconds();
     const Options& options = line.options;
-    const bool color = use_color(options.color);
     StopMatcher stops(options.stops);
     const ModelFile file = open_model(line.arguments[0]);
     const std::string words = read_prompt(line);
@@ -219,7 +212,7 @@ int run_command(const CommandLine& line) {
     Sampler sampler(sampling_parameters(options, *tokenizer), tokenizer->n_vocab());
     Engine engine(file, engine_options(options, options.kv_type, options.context_size, 1));
     check_context(engine, options, prompt.tokens.size());
-    if (options.verbose) print_setup(engine, options, prompt, *tokenizer, monotonic_seconds() - start, color);
+    if (options.verbose) print_setup(engine, options, prompt, *tokenizer, monotonic_seconds() - start);
     if (options.profile) engine.executor().set_profiling(true);
 
     catch_interrupt();
@@ -229,12 +222,11 @@ int run_command(const CommandLine& line) {
     if (options.json) print_json(result, prompt, sink.kept(), sampler.seed(), start);
     flush_output();
     if (std::string_view(result.finish_reason) == "context")
-        print_status(
-            strprintf("agave: the context of %lld tokens is full, so the text ends here (--ctx-size sets it)",
-                      static_cast<long long>(engine.context_size())),
-            false);
-    if (!options.quiet && !options.json) print_statistics(result, prompt.tokens.size(), start, color);
-    if (options.profile) print_profile(engine.executor(), color);
+        print_message(
+            strprintf("the context of %lld tokens is full, so the text ends here (--ctx-size sets it)",
+                      static_cast<long long>(engine.context_size())));
+    if (!options.quiet && !options.json) print_statistics(result, prompt.tokens.size(), start);
+    if (options.profile) print_profile(engine.executor());
     return std::string_view(result.finish_reason) == "interrupted" ? kInterrupted : 0;
 }
 
