@@ -35,8 +35,8 @@ class KvCache {
     bool reserve(KvSequence& sequence, int64_t n);
     /// Declares the reserved n tokens stored, and gives back pages that every window has passed.
     void commit(KvSequence& sequence, int64_t n);
-    /// Forgets all positions from n_tokens on, and pages reserved beyond. Returns false, and changes nothing, when a window's pages that
-    /// the shorter sequence needs are gone.
+    /// Forgets all positions from n_tokens on, and pages reserved beyond. Returns false, and changes nothing,
+    /// when a window's pages that the shorter sequence needs are gone.
     bool truncate(KvSequence& sequence, int64_t n_tokens);
 
     /// The view of one layer for the backend.
