@@ -12,7 +12,7 @@ root=${1-$(mktemp -d)}
 mkdir -p "$root"
 
 clean_up() {
-    for mounted in "$root/proc" "$root/dev"; do
+    for mounted in "$root/proc" "$root/dev/pts" "$root/dev"; do
         if mountpoint -q "$mounted"; then umount "$mounted" || return; fi
     done
     rm -rf --one-file-system "$root"
@@ -47,6 +47,7 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
 done
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts"
 chroot "$root" update-ca-certificates >/dev/null 2>&1
 
 git clone --quiet --no-hardlinks "$repository" "$root/root/agave"
