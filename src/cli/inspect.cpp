@@ -65,8 +65,9 @@ MemoryUse plan_memory_use(const ModelFile& file) {
         ThreadTeam team(available_processors());
         // As `agave run` makes it.
         use.scratch_bytes =
-            cpu::make_executor(use.model.graph, team,
-                               {.max_rows = 512, .max_outputs = 1, .exact = false, .level = best_cpu_level()})
+            cpu::make_executor(
+                use.model.graph, team,
+                {.max_rows = 512, .max_outputs = 1, .exact = false, .level = cpu::best_level()})
                 ->scratch_bytes();
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::runtime) throw;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/executor.h"
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "cli/commands.h"
@@ -88,7 +89,7 @@ int dispatch(std::vector<std::string> words) {
         return 0;
     }
     if (words[0] == "--version") {
-        printf_out("agave %s (kernels: %s)\n", AGAVE_VERSION, cpu_level_name(best_cpu_level()));
+        printf_out("agave %s (kernels: %s)\n", AGAVE_VERSION, cpu_level_name(cpu::best_level()));
         return 0;
     }
     const CommandInfo& command = choose_command(words);

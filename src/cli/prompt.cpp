@@ -3,13 +3,16 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "chat/chat_template.h"
 #include "cli/output.h"
+#if AGAVE_CHAT
+#include "chat/chat_template.h"
+#endif
 
 namespace agave::cli {
 
 namespace {
 
+#if AGAVE_CHAT
 std::string render(std::string_view source, const std::string& words, const Options& options,
                    const Tokenizer& tokenizer) {
     const auto token_text = [&](int32_t id) {
@@ -32,6 +35,13 @@ std::string render(std::string_view source, const std::string& words, const Opti
         fail(error.kind(), "%s (--raw runs the model without its chat template)", error.what());
     }
 }
+#else
+[[noreturn]] std::string render(std::string_view, const std::string&, const Options&, const Tokenizer&) {
+    fail(ErrorKind::unsupported,
+         "the model has a chat template, which this build leaves out; run it with --raw, or build with "
+         "-DAGAVE_CHAT=ON");
+}
+#endif
 
 /// Every token whose text holds `text`: a breaker counts wherever the tokenizer has put it.
 void add_breaker(const std::string& text, const Tokenizer& tokenizer,

@@ -50,7 +50,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
     : model_(build_model(file)),
       options_(options),
       team_(choose_threads(options.n_threads)),
-      cpu_level_(options.cpu_level.value_or(best_cpu_level())),
+      cpu_level_(options.cpu_level.value_or(cpu::best_level())),
       context_size_(choose_context(model_, options)),
       cache_(model_.graph.kv_layers, options.kv_format, context_size_, options.max_sequences,
              options.prefill_chunk),

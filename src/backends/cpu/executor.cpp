@@ -167,6 +167,10 @@ std::vector<OperationProfile> CpuExecutor::profile() const {
 
 }  // namespace
 
+CpuLevel best_level() {
+    return available_levels().back();
+}
+
 std::unique_ptr<Executor> make_executor(const Graph& graph, ThreadTeam& team,
                                         const ExecutorOptions& options) {
     return std::make_unique<CpuExecutor>(graph, team, options);

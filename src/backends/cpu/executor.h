@@ -15,6 +15,9 @@ struct ExecutorOptions {
     CpuLevel level = CpuLevel::portable;
 };
 
+/// The best level that this build holds and this CPU runs.
+CpuLevel best_level();
+
 /// Makes a graph ready for the CPU. The graph, its tensors and the team must outlive the executor. Throws
 /// Error(unsupported) for a level that this build or this CPU lacks.
 std::unique_ptr<Executor> make_executor(const Graph& graph, ThreadTeam& team, const ExecutorOptions& options);

@@ -15,8 +15,10 @@ constexpr const Kernels* kLevels[] = {
     &kPortableKernels,
 #if defined(__x86_64__)
     &kAvx2Kernels,
+#if !AGAVE_CPU_SMALL
     &kAvx512VnniKernels,
     &kAvx512Bf16Kernels,
+#endif
 #elif defined(__aarch64__)
     &kNeonKernels,
     &kDotprodKernels,

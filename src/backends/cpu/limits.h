@@ -14,6 +14,6 @@ struct MachineLimits {
 };
 
 /// The best of a few short runs of each loop, at the CPU level in use.
-MachineLimits measure_limits(ThreadTeam& team, CpuLevel level = best_cpu_level());
+MachineLimits measure_limits(ThreadTeam& team, CpuLevel level);
 
 }  // namespace agave::cpu
