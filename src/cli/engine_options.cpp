@@ -49,7 +49,7 @@ int32_t likeliest(std::span<const float> logits) {
 
 void print_profile(const Executor& executor) {
     std::vector<OperationProfile> rows = executor.profile();
-    std::stable_sort(rows.begin(), rows.end(), [](const OperationProfile& a, const OperationProfile& b) {
+    std::sort(rows.begin(), rows.end(), [](const OperationProfile& a, const OperationProfile& b) {
         return a.seconds > b.seconds;
     });
     double total = 0;

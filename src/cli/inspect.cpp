@@ -53,7 +53,7 @@ Summary summarize(const ModelFile& file) {
         summary.weight_bytes += tensor.n_bytes;
     }
     std::erase_if(summary.formats, [](const FormatCount& count) { return count.n_tensors == 0; });
-    std::stable_sort(summary.formats.begin(), summary.formats.end(),
+    std::sort(summary.formats.begin(), summary.formats.end(),
                      [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
     return summary;
 }

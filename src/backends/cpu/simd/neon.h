@@ -190,8 +190,12 @@ inline I32x16 shift_left(I32x16 a) {
 }
 template <int N>
 inline I32x16 shift_right(I32x16 a) {
-    return each_i32(
-        [&](int i) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a.v[i]), N)); });
+    // The instruction has no shift by 0.
+    if constexpr (N == 0)
+        return a;
+    else
+        return each_i32(
+            [&](int i) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a.v[i]), N)); });
 }
 template <int N>
 inline I32x16 shift_right_signed(I32x16 a) {
