@@ -74,9 +74,6 @@ Process::Process(std::vector<std::string> arguments, std::string_view input, con
     if (options.pipe_bytes) ::fcntl(out.write_end, F_SETPIPE_SZ, options.pipe_bytes);
 
     std::vector<std::string> words;
-#ifdef AGAVE_EMULATOR
-    words.push_back(AGAVE_EMULATOR);
-#endif
     words.push_back(AGAVE_BINARY);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
