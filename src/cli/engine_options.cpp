@@ -49,9 +49,8 @@ int32_t likeliest(std::span<const float> logits) {
 
 void print_profile(const Executor& executor) {
     std::vector<OperationProfile> rows = executor.profile();
-    std::sort(rows.begin(), rows.end(), [](const OperationProfile& a, const OperationProfile& b) {
-        return a.seconds > b.seconds;
-    });
+    std::sort(rows.begin(), rows.end(),
+              [](const OperationProfile& a, const OperationProfile& b) { return a.seconds > b.seconds; });
     double total = 0;
     for (const OperationProfile& row : rows) total += row.seconds;
     print_status("operation                    calls   seconds   share     GB/s    GOP/s");

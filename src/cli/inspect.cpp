@@ -54,7 +54,7 @@ Summary summarize(const ModelFile& file) {
     }
     std::erase_if(summary.formats, [](const FormatCount& count) { return count.n_tensors == 0; });
     std::sort(summary.formats.begin(), summary.formats.end(),
-                     [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
+              [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
     return summary;
 }
 
