@@ -13,11 +13,18 @@
 namespace agave {
 namespace {
 
+#ifdef AGAVE_EMULATED
+// The emulator's own page tables for the reservation are resident too.
+constexpr uint64_t kSlack = uint64_t{1} << 30;
+#else
+constexpr uint64_t kSlack = uint64_t{1} << 20;
+#endif
+
 TEST(PageMemory, IsZeroCostsNothingUntilWrittenAndIsGivenBack) {
-    const size_t bytes = size_t{1} << 32;
+    const size_t bytes = size_t{1} << 36;
     const uint64_t before = resident_bytes();
     PageMemory memory(bytes);
-    EXPECT_LT(resident_bytes(), before + (64 << 20));
+    EXPECT_LT(resident_bytes(), before + kSlack);
     EXPECT_EQ(memory.data()[bytes - 1], std::byte{0});
     std::memset(memory.data(), 1, 1 << 20);
     memory.release(0, 1 << 20);

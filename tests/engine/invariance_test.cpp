@@ -70,7 +70,8 @@ TEST_P(Invariance, PrefillChunksAndThreads) {
     struct Way {
         int n_threads, chunk;
     };
-    for (const Way way : {Way{1, 7}, Way{1, 64}, Way{2, 1}, Way{2, 7}, Way{2, 64}, Way{2, 512}, Way{3, 64}})
+    for (const Way way :
+         {Way{1, 1}, Way{1, 7}, Way{1, 64}, Way{2, 1}, Way{2, 7}, Way{2, 64}, Way{2, 512}, Way{3, 64}})
         EXPECT_TRUE(same_bits(alone(way.n_threads, way.chunk, prompts_[2], 4), reference))
             << way.n_threads << " threads, chunks of " << way.chunk;
 }
