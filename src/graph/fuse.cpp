@@ -22,16 +22,23 @@ int64_t writer_of(const Graph& graph, Value value, size_t end) {
     return -1;
 }
 
-/// The plain Linear without bias that alone feeds operation `end` with `value` and whose input is still the
-/// same there, so that it may as well run there; or nullptr.
-const op::Linear* sole_linear(const Graph& graph, const std::vector<int>& readers, Value value, size_t end,
+/// The Linear that alone feeds operation `end` with `value` and whose input is still the same there, so that
+/// it may as well run there; or nullptr.
+const op::Linear* sole_feeder(const Graph& graph, const std::vector<int>& readers, Value value, size_t end,
                               size_t& index) {
     const int64_t writer = writer_of(graph, value, end);
     if (writer < 0 || readers[static_cast<size_t>(value.id)] != 1) return nullptr;
     index = static_cast<size_t>(writer);
     const op::Linear* linear = std::get_if<op::Linear>(&graph.operations[index]);
-    if (!linear || linear->bias || linear->accumulate) return nullptr;
+    if (!linear || linear->accumulate || linear->nonlinearity != Nonlinearity::none) return nullptr;
     return writer_of(graph, linear->x, end) < writer ? linear : nullptr;
+}
+
+/// The same, without a bias.
+const op::Linear* sole_linear(const Graph& graph, const std::vector<int>& readers, Value value, size_t end,
+                              size_t& index) {
+    const op::Linear* linear = sole_feeder(graph, readers, value, end, index);
+    return linear && !linear->bias ? linear : nullptr;
 }
 
 }  // namespace
@@ -54,7 +61,14 @@ void fuse(Graph& graph) {
             // The residual must not change between the linear and the addition.
             if (!linear || writer_of(graph, add->out, i) > static_cast<int64_t>(index)) continue;
             removed[index] = true;
-            operation = op::Linear{linear->x, linear->weight, nullptr, add->out, true};
+            operation = op::Linear{linear->x, linear->weight, nullptr, add->out, true, Nonlinearity::none};
+        } else if (const op::Activate* activate = std::get_if<op::Activate>(&operation)) {
+            size_t index = 0;
+            const op::Linear* linear = sole_feeder(graph, readers, activate->x, i, index);
+            if (!linear) continue;
+            removed[index] = true;
+            operation =
+                op::Linear{linear->x, linear->weight, linear->bias, activate->out, false, activate->kind};
         }
     }
     size_t kept = 0;

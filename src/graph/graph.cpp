@@ -1,5 +1,7 @@
 #include "graph/graph.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace agave {
@@ -68,11 +70,28 @@ Value Graph::head_norm(Value x, int64_t head_dim, float epsilon) {
     return out;
 }
 
+Value Graph::group_norm(Value x, const Tensor& weight, int64_t n_groups, float epsilon) {
+    check_vector(weight, width(x));
+    if (n_groups < 1 || width(x) % n_groups != 0)
+        fail(ErrorKind::bad_file, "%lld groups do not divide the %lld entries of tensor '%s'",
+             static_cast<long long>(n_groups), static_cast<long long>(width(x)),
+             printable(weight.name).c_str());
+    const Value out = new_value(width(x), info(x).rows);
+    operations.push_back(op::RmsNorm{x, &weight, epsilon, width(x) / n_groups, out});
+    return out;
+}
+
+Value Graph::activate(Nonlinearity kind, Value x) {
+    const Value out = new_value(width(x), info(x).rows);
+    operations.push_back(op::Activate{x, kind, out});
+    return out;
+}
+
 Value Graph::linear(Value x, const Tensor& weight, const Tensor* bias) {
     check_matrix(weight, width(x));
     if (bias) check_vector(*bias, weight.n_rows());
     const Value out = new_value(weight.n_rows(), info(x).rows);
-    operations.push_back(op::Linear{x, &weight, bias, out, false});
+    operations.push_back(op::Linear{x, &weight, bias, out, false, Nonlinearity::none});
     return out;
 }
 
@@ -160,7 +179,14 @@ Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
     if (options.n_used < 1 || options.n_used > n_experts)
         fail(ErrorKind::bad_file, "a mixture of %lld experts cannot use %d of them",
              static_cast<long long>(n_experts), options.n_used);
-    check_experts(*options.gate, width(x), fused ? 2 * ff : ff, n_experts);
+    // A group's score is the sum of its two best, and the chosen groups must hold n_used experts.
+    const int64_t group = n_experts / std::max(1, options.n_groups);
+    if (options.n_groups < 1 || n_experts % options.n_groups != 0 || (options.n_groups > 1 && group < 2) ||
+        options.n_groups_used < 1 || options.n_groups_used > options.n_groups ||
+        options.n_used > group * options.n_groups_used)
+        fail(ErrorKind::bad_file, "%d of %lld experts cannot be chosen from %d of %d groups", options.n_used,
+             static_cast<long long>(n_experts), options.n_groups_used, options.n_groups);
+    if (options.gate) check_experts(*options.gate, width(x), fused ? 2 * ff : ff, n_experts);
     check_experts(*options.up, width(x), fused ? 2 * ff : ff, n_experts);
     check_experts(*options.down, ff, 0, n_experts);
     const int64_t out_width = options.down->shape[1];
@@ -183,6 +209,8 @@ Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
                                      .expert_scale = options.expert_scale,
                                      .scoring = options.scoring,
                                      .n_used = options.n_used,
+                                     .n_groups = options.n_groups,
+                                     .n_groups_used = options.n_groups_used,
                                      .renormalize = options.renormalize,
                                      .scale = options.scale,
                                      .kind = options.kind,
@@ -266,14 +294,14 @@ std::vector<Value> inputs_of(const Operation& operation) {
 
 const char* operation_name(const Operation& operation) {
     return std::visit(
-        Overloaded{[](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
-                   [](const op::Linear&) { return "linear"; }, [](const op::Gate&) { return "gate"; },
-                   [](const op::GatedLinear&) { return "gated_linear"; },
-                   [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
-                   [](const op::Add&) { return "add"; },
-                   [](const op::SelectOutputs&) { return "select_outputs"; },
-                   [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
-                   [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; }},
+        Overloaded{
+            [](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
+            [](const op::Linear&) { return "linear"; }, [](const op::Activate&) { return "activate"; },
+            [](const op::Gate&) { return "gate"; }, [](const op::GatedLinear&) { return "gated_linear"; },
+            [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
+            [](const op::Add&) { return "add"; }, [](const op::SelectOutputs&) { return "select_outputs"; },
+            [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
+            [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; }},
         operation);
 }
 

@@ -33,6 +33,12 @@ enum class GateKind : uint8_t {
     clamped     ///< GPT-OSS: with gate <= 7 and |up| <= 7, gate * sigmoid(1.702 * gate) * (up + 1)
 };
 
+/// A function of single elements.
+enum class Nonlinearity : uint8_t {
+    none,
+    squared_relu  ///< max(x, 0)^2 (So et al. 2021, "Primer", section 4)
+};
+
 /// Rotary position embedding (Su et al. 2021, RoFormer, section 3.4.2): the angle of pair i at position p is
 /// p * inverse_frequencies[i], both float32, as Hugging Face computes it.
 struct RopeTable {
@@ -57,8 +63,8 @@ struct Embed {
     float scale;
     Value out;
 };
-/// RMSNorm (Zhang and Sennrich 2019) over each group of `group` columns; weight has `group` entries, nullptr:
-/// all 1.
+/// RMSNorm (Zhang and Sennrich 2019) over each group of `group` columns; weight has `group` entries, or one
+/// for each column; nullptr: all 1.
 struct RmsNorm {
     Value x;
     const Tensor* weight;
@@ -66,13 +72,20 @@ struct RmsNorm {
     int64_t group;
     Value out;
 };
-/// out = x * weight^T (+ bias); with `accumulate`, out already holds what is added to.
+/// out = nonlinearity(x * weight^T (+ bias)); with `accumulate`, out already holds what is added to.
 struct Linear {
     Value x;
     const Tensor* weight;
     const Tensor* bias;
     Value out;
     bool accumulate;
+    Nonlinearity nonlinearity = Nonlinearity::none;
+};
+/// out = kind(x), element by element.
+struct Activate {
+    Value x;
+    Nonlinearity kind;
+    Value out;
 };
 /// out = kind(gate) * up, element by element.
 struct Gate {
@@ -136,29 +149,34 @@ struct Slice {
     int64_t begin;
     Value out;
 };
-/// A mixture of experts: for each row the n_used experts of the highest scores, and the sum of their gated
-/// MLPs weighted by those scores.
+/// A mixture of experts: for each row the n_used experts of the highest scores, and the sum of their MLPs
+/// weighted by those scores. An MLP is gated, or down * squared_relu(up * x) where there is no gate.
 struct Experts {
     Value x;
     Value router;                    ///< logits [n_experts]
-    const Tensor *gate, *up, *down;  ///< [k, n, n_experts]: one matrix for each expert
+    const Tensor *gate, *up, *down;  ///< [k, n, n_experts]: one matrix for each expert; gate may be nullptr
     int64_t up_begin;  ///< the first row of up in its matrix: behind gate where the two are one tensor
     const Tensor *gate_bias, *up_bias, *down_bias;  ///< [n, n_experts], or nullptr
     const Tensor* choice_bias;   ///< [n_experts], added to the scores for the choice alone; nullptr: none
     const Tensor* expert_scale;  ///< [n_experts], multiplies the score of each; nullptr: none
     Scoring scoring;
     int32_t n_used;
-    bool renormalize;  ///< divide the chosen scores by their sum
-    float scale;       ///< multiplies the chosen scores
+    int32_t n_groups;  ///< the experts fall into so many groups of equal size, one behind the other
+    int32_t
+        n_groups_used;  ///< only the groups with the highest sums of their two best scores are chosen from
+    bool renormalize;   ///< divide the chosen scores by their sum
+    float scale;        ///< multiplies the chosen scores
     GateKind kind;
     Value out;
+    /// The matrix that the first pass reads x for: gate, or up without one.
+    const Tensor& first() const { return gate ? *gate : *up; }
 };
 
 }  // namespace op
 
 using Operation =
-    std::variant<op::Embed, op::RmsNorm, op::Linear, op::Gate, op::GatedLinear, op::Rope, op::Attention,
-                 op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale, op::Slice>;
+    std::variant<op::Embed, op::RmsNorm, op::Linear, op::Activate, op::Gate, op::GatedLinear, op::Rope,
+                 op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale, op::Slice>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -171,7 +189,10 @@ class Graph {
     Value head_norm(Value x, const Tensor& weight, float epsilon);
     /// The same without a weight.
     Value head_norm(Value x, int64_t head_dim, float epsilon);
+    /// RMSNorm of each of n_groups equal ranges of columns by itself; weight has one entry for each column.
+    Value group_norm(Value x, const Tensor& weight, int64_t n_groups, float epsilon);
     Value linear(Value x, const Tensor& weight, const Tensor* bias = nullptr);
+    Value activate(Nonlinearity kind, Value x);
     Value gate(GateKind kind, Value gate, Value up);
     Value rope(Value x, const RopeTable& table, int n_heads, bool halves);
     struct AttentionOptions {
@@ -195,6 +216,7 @@ class Graph {
         const Tensor* expert_scale = nullptr;
         Scoring scoring = Scoring::softmax;
         int n_used = 0;
+        int n_groups = 1, n_groups_used = 1;
         bool renormalize = false;
         float scale = 1.0f;
         GateKind kind = GateKind::silu;
@@ -233,7 +255,8 @@ std::vector<Value> inputs_of(const Operation& operation);
 const char* operation_name(const Operation& operation);
 
 /// Rewrites the graph to fewer, larger operations that compute the same: gate, up and activation become
-/// GatedLinear; residual + linear becomes a Linear that accumulates.
+/// GatedLinear; residual + linear becomes a Linear that accumulates; a Linear takes in the Activate behind
+/// it.
 void fuse(Graph& graph);
 
 /// Floats from one row of a value to the next: an odd number of 64-byte lines, so that the rows of a tile
@@ -244,7 +267,7 @@ constexpr int64_t row_stride(int64_t columns) {
 
 /// Where each value lives: values that are never alive together share storage. Offsets and the total are in
 /// columns (floats for each row). An output may share its offset with an input that nobody reads later
-/// (RmsNorm, Rope, Softcap).
+/// (RmsNorm, Activate, Rope, Softcap).
 struct MemoryPlan {
     std::vector<int64_t> token_offsets;   ///< by value id; -1 for values of output rows
     std::vector<int64_t> output_offsets;  ///< by value id; -1 for values of token rows

@@ -15,6 +15,7 @@ struct Life {
 Value in_place_input(const Operation& operation) {
     if (const auto* rope = std::get_if<op::Rope>(&operation)) return rope->x;
     if (const auto* softcap = std::get_if<op::Softcap>(&operation)) return softcap->x;
+    if (const auto* activate = std::get_if<op::Activate>(&operation)) return activate->x;
     if (const auto* scale = std::get_if<op::Scale>(&operation)) return scale->x;
     if (const auto* norm = std::get_if<op::RmsNorm>(&operation)) return norm->x;
     return {};

@@ -1,5 +1,7 @@
 #include "models/common.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace agave {
@@ -69,9 +71,16 @@ MixtureSizes read_mixture_sizes(const ModelFile& file, const Model& model, Scori
     sizes.scale = static_cast<float>(metadata.number_or(key(model, "expert_weights_scale"), 1.0));
     // Converters write 0 where the configuration has no factor.
     if (sizes.scale == 0) sizes.scale = 1.0f;
-    if (metadata.integer_or(key(model, "expert_group_count"), 1, 0, kMaxExperts) > 1)
-        fail(ErrorKind::unsupported, "'%s' chooses its experts by groups, which agave does not run yet",
-             file.path().c_str());
+    // Converters write 0 groups, or none chosen, where the configuration has no groups.
+    const auto groups = [&](const char* name) {
+        return static_cast<int>(
+            std::max<int64_t>(1, metadata.integer_or(key(model, name), 1, 0, kMaxExperts)));
+    };
+    sizes.n_groups = groups("expert_group_count");
+    sizes.n_groups_used = groups("expert_group_used_count");
+    if (sizes.n_groups_used > sizes.n_groups)
+        fail(ErrorKind::bad_file, "'%s' chooses from %d groups of experts, but has only %d",
+             file.path().c_str(), sizes.n_groups_used, sizes.n_groups);
     return sizes;
 }
 

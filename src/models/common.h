@@ -25,9 +25,11 @@ struct MixtureSizes {
     Scoring scoring;
     bool renormalize;
     float scale;
+    int n_groups;       ///< the experts fall into groups (DeepSeek-V3, section 2.1.2), and a row chooses
+    int n_groups_used;  ///< from the best of them alone
 };
 /// Reads them; `expert_gating_func` (1 softmax, 2 sigmoid, 3 softmax of the chosen) where the file has it,
-/// else `scoring`. Expert groups (n_group > 1) are refused.
+/// else `scoring`.
 MixtureSizes read_mixture_sizes(const ModelFile& file, const Model& model, Scoring scoring);
 
 /// "<architecture>.<suffix>", the way hyperparameters are keyed.

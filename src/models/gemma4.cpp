@@ -130,6 +130,8 @@ Value feed_forward(Gemma4& m, int64_t layer, Value h) {
                              .expert_scale = &w("ffn_down_exps.scale"),
                              .scoring = Scoring::softmax,
                              .n_used = sizes.n_used,
+                             .n_groups = sizes.n_groups,
+                             .n_groups_used = sizes.n_groups_used,
                              .renormalize = true,
                              .kind = GateKind::gelu_tanh});
     x = g.rms_norm(x, w("post_ffw_norm_1.weight"), m.epsilon);

@@ -65,6 +65,8 @@ void build_glm4moe(const ModelFile& file, Model& model) {
                                 .choice_bias = w.find("exp_probs_b.bias"),
                                 .scoring = sizes.scoring,
                                 .n_used = sizes.n_used,
+                                .n_groups = sizes.n_groups,
+                                .n_groups_used = sizes.n_groups_used,
                                 .renormalize = sizes.renormalize,
                                 .scale = sizes.scale}));
     }

@@ -48,6 +48,8 @@ void build_gptoss(const ModelFile& file, Model& model) {
                                 .down_bias = &w("ffn_down_exps.bias"),
                                 .scoring = sizes.scoring,
                                 .n_used = sizes.n_used,
+                                .n_groups = sizes.n_groups,
+                                .n_groups_used = sizes.n_groups_used,
                                 .kind = GateKind::clamped}));
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);

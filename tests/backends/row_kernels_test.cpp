@@ -112,6 +112,16 @@ TEST_P(RowKernels, GeluGate) {
     }
 }
 
+TEST_P(RowKernels, SquaredRelu) {
+    std::vector<float> x = sweep();
+    const std::vector<float> before = x;
+    kernels_.squared_relu(x.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+        const float positive = before[i] > 0 ? before[i] : 0.0f;
+        ASSERT_EQ(x[i], positive * positive) << before[i];
+    }
+}
+
 TEST_P(RowKernels, Softcap) {
     for (const float cap : {1.0f, 30.0f, 50.0f}) {
         std::vector<float> x = sweep();

@@ -78,6 +78,42 @@ TEST(Graph, FuseFindsGatesAndResiduals) {
     EXPECT_EQ(accumulating, 2);
 }
 
+TEST(Graph, FuseLetsALinearActivate) {
+    Weights w;
+    Graph g;
+    Value h = g.embed(w.matrix(64, 100));
+    Value x = g.rms_norm(h, w.vector(64), 1e-5f);
+    x = g.activate(Nonlinearity::squared_relu, g.linear(x, w.matrix(64, 96), &w.vector(96)));
+    h = g.add(h, g.linear(x, w.matrix(96, 64)));
+    // What is added after its activation is no residual of the matrix product.
+    h = g.add(h, g.activate(Nonlinearity::squared_relu, g.linear(h, w.matrix(64, 64))));
+    g.set_logits(h);
+    fuse(g);
+    EXPECT_EQ(count<op::Activate>(g), 0);
+    EXPECT_EQ(count<op::Add>(g), 1);
+    std::vector<const op::Linear*> linears;
+    for (const Operation& operation : g.operations)
+        if (const auto* linear = std::get_if<op::Linear>(&operation)) linears.push_back(linear);
+    ASSERT_EQ(linears.size(), 3u);
+    EXPECT_EQ(linears[0]->nonlinearity, Nonlinearity::squared_relu);
+    EXPECT_NE(linears[0]->bias, nullptr);
+    EXPECT_EQ(linears[1]->nonlinearity, Nonlinearity::none);
+    EXPECT_TRUE(linears[1]->accumulate);
+    EXPECT_EQ(linears[2]->nonlinearity, Nonlinearity::squared_relu);
+    EXPECT_FALSE(linears[2]->accumulate);
+}
+
+TEST(Graph, GroupNormTakesAWeightForEachColumn) {
+    Weights w;
+    Graph g;
+    const Value x = g.embed(w.matrix(64, 100));
+    EXPECT_THROW(g.group_norm(x, w.vector(32), 2, 1e-5f), Error);
+    EXPECT_THROW(g.group_norm(x, w.vector(64), 3, 1e-5f), Error);
+    EXPECT_THROW(g.group_norm(x, w.vector(64), 0, 1e-5f), Error);
+    g.group_norm(x, w.vector(64), 4, 1e-5f);
+    EXPECT_EQ(std::get<op::RmsNorm>(g.operations.back()).group, 16);
+}
+
 TEST(Graph, FuseLeavesAValueThatIsReadTwice) {
     Weights w;
     Graph g;

@@ -101,6 +101,13 @@ inline void clamped_gate(const float* gate, const float* up, int64_t n, float* o
     });
 }
 
+inline void squared_relu(float* x, int64_t n) {
+    for_each_vector(x, x, n, x, [](F32x16 value, F32x16) {
+        value = max(value, zero());
+        return value * value;
+    });
+}
+
 inline void softcap(float* x, int64_t n, float cap) {
     const F32x16 factor = splat(cap);
     for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return factor * tanh(value / factor); });

@@ -126,12 +126,15 @@ void CpuExecutor::note_time(const Run& run, size_t index, double seconds) {
         count_matrix(gated->up, gated->x);
     }
     if (const auto* experts = std::get_if<op::Experts>(&operation)) {
-        // Each row multiplies by its own experts; of the weights, at most as many are read as there are
-        // choices.
+        // Each row multiplies by its own experts; the weights are read once for each expert that has rows.
         const double n_experts = static_cast<double>(run.graph.width(experts->router));
+        const double n_hit = static_cast<double>(experts_hit(run, *experts));
         const double choices = static_cast<double>(run.rows_of(experts->x)) * experts->n_used;
-        for (const Tensor* weight : {experts->gate, experts->up, experts->down}) {
-            time.bytes += static_cast<double>(weight->n_bytes) * std::min(1.0, choices / n_experts);
+        // Gate and up may be one tensor.
+        const Tensor* gate = experts->gate == experts->up ? nullptr : experts->gate;
+        for (const Tensor* weight : {gate, experts->up, experts->down}) {
+            if (!weight) continue;
+            time.bytes += static_cast<double>(weight->n_bytes) * n_hit / n_experts;
             time.operations += 2.0 * static_cast<double>(weight->n_elements()) / n_experts * choices;
         }
     }
@@ -150,7 +153,7 @@ std::vector<OperationProfile> CpuExecutor::profile() const {
             if (const auto* linear = std::get_if<op::Linear>(steps_[i].operation))
                 name += std::string(" ") + format_info(linear->weight->format).name;
             if (const auto* experts = std::get_if<op::Experts>(steps_[i].operation))
-                name += std::string(" ") + format_info(experts->gate->format).name;
+                name += std::string(" ") + format_info(experts->first().format).name;
             if (const auto* gated = std::get_if<op::GatedLinear>(steps_[i].operation))
                 name += std::string(" ") + format_info(gated->gate->format).name;
         }

@@ -42,6 +42,7 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::silu_gate);
         inherit(&Kernels::gelu_gate);
         inherit(&Kernels::clamped_gate);
+        inherit(&Kernels::squared_relu);
         inherit(&Kernels::softcap);
         inherit(&Kernels::scale);
         inherit(&Kernels::add);

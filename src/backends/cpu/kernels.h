@@ -99,6 +99,8 @@ struct Kernels {
     /// out[i] = g * sigmoid(1.702 g) * (u + 1), where g is gate[i] but at most 7 and u is up[i] within [-7,
     /// 7].
     void (*clamped_gate)(const float* gate, const float* up, int64_t n, float* out);
+    /// x[i] = max(x[i], 0)^2.
+    void (*squared_relu)(float* x, int64_t n);
     /// x[i] = cap * tanh(x[i] / cap).
     void (*softcap)(float* x, int64_t n, float cap);
     /// out[i] += x[i].

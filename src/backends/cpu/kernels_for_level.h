@@ -33,6 +33,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.silu_gate = silu_gate;
     table.gelu_gate = gelu_gate;
     table.clamped_gate = clamped_gate;
+    table.squared_relu = squared_relu;
     table.softcap = softcap;
     table.scale = scale;
     table.add = add;

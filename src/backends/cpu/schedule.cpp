@@ -103,7 +103,7 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             accesses.push_back(scheduler.read_activations(x, step.activation));
         } else if (const auto* experts = std::get_if<op::Experts>(&operation)) {
             step.division = Division::mixed;
-            step.activation = exact ? Activation::float32 : activation_for(experts->gate->format);
+            step.activation = exact ? Activation::float32 : activation_for(experts->first().format);
             accesses.push_back(scheduler.read_activations(experts->x, step.activation));
             const Activation other = exact ? Activation::float32 : activation_for(experts->up->format);
             if (other != step.activation) accesses.push_back(scheduler.read_activations(experts->x, other));

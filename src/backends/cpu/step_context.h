@@ -98,11 +98,24 @@ inline GateKernel gate_kernel(const Kernels& kernels, GateKind kind) {
     return nullptr;
 }
 
+/// The elementwise kernel of a nonlinearity, in place; nullptr for none.
+using NonlinearityKernel = void (*)(float* x, int64_t n);
+inline NonlinearityKernel nonlinearity_kernel(const Kernels& kernels, Nonlinearity kind) {
+    switch (kind) {
+        case Nonlinearity::none:
+            return nullptr;
+        case Nonlinearity::squared_relu:
+            return kernels.squared_relu;
+    }
+    return nullptr;
+}
+
 /// Every operation: this thread's share of it.
 void quantize(const StepContext& context);
 void execute(const StepContext& context, const op::Embed& node);
 void execute(const StepContext& context, const op::RmsNorm& node);
 void execute(const StepContext& context, const op::Linear& node);
+void execute(const StepContext& context, const op::Activate& node);
 void execute(const StepContext& context, const op::Gate& node);
 void execute(const StepContext& context, const op::GatedLinear& node);
 void execute(const StepContext& context, const op::Rope& node);
@@ -113,6 +126,9 @@ void execute(const StepContext& context, const op::Softcap& node);
 void execute(const StepContext& context, const op::Experts& node);
 void execute(const StepContext& context, const op::Scale& node);
 void execute(const StepContext& context, const op::Slice& node);
+
+/// The experts that have rows, once thread 0 has executed the operation.
+int64_t experts_hit(const Run& run, const op::Experts& node);
 
 /// The angles of every row of this thread, before the first step: Rope is divided by rows as well.
 void rope_angles(const Run& run, int thread);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "backends/cpu/step_context.h"
 
@@ -8,7 +9,44 @@ namespace agave::cpu {
 
 namespace {
 
-/// The n_used experts of one row, best first (of equal scores the lower index), and their weights.
+/// The best of n candidates, of equal ones the first.
+int64_t index_of_best(const float* candidates, int64_t n) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (candidates[i] > candidates[best]) best = i;
+    return best;
+}
+
+constexpr float kExcluded = -std::numeric_limits<float>::infinity();
+
+/// Takes all but the n_groups_used best groups out of the choice (DeepSeek-V3, section 2.1.2); the score of a
+/// group is the sum of its two best.
+void exclude_groups(const op::Experts& node, int64_t n_experts, float* candidates) {
+    const int64_t size = n_experts / node.n_groups;
+    const auto score = [&](int64_t group) {
+        float best = kExcluded, second = kExcluded;
+        for (const float* c = candidates + group * size; c < candidates + (group + 1) * size; c++) {
+            second = std::max(second, std::min(best, *c));
+            best = std::max(best, *c);
+        }
+        return best + second;
+    };
+    for (int32_t left = node.n_groups - node.n_groups_used; left > 0; left--) {
+        // The worst that is still in, of equal ones the last; a group that is out scores -infinity.
+        int64_t worst = -1;
+        float worst_score = 0;
+        for (int64_t group = 0; group < node.n_groups; group++) {
+            const float group_score = score(group);
+            if (group_score == kExcluded || (worst >= 0 && !(group_score <= worst_score))) continue;
+            worst = group, worst_score = group_score;
+        }
+        if (worst < 0) return;
+        std::fill(candidates + worst * size, candidates + (worst + 1) * size, kExcluded);
+    }
+}
+
+/// The n_used experts of one row, best first (of equal scores the lower index), and their weights. `scores`
+/// is scratch for 2 * n_experts.
 void route(const op::Experts& node, const float* logits, int64_t n_experts, float* scores, int32_t* chosen,
            float* weights) {
     float highest = logits[0];
@@ -25,15 +63,13 @@ void route(const op::Experts& node, const float* logits, int64_t n_experts, floa
         for (int64_t e = 0; e < n_experts; e++) scores[e] = static_cast<float>(scores[e] / total);
 
     const float* bias = floats(node.choice_bias);
+    float* candidates = scores + n_experts;
+    for (int64_t e = 0; e < n_experts; e++) candidates[e] = scores[e] + (bias ? bias[e] : 0.0f);
+    if (node.n_groups_used < node.n_groups) exclude_groups(node, n_experts, candidates);
     double chosen_total = 0;
     for (int32_t i = 0; i < node.n_used; i++) {
-        int64_t best = -1;
-        float best_score = 0;
-        for (int64_t e = 0; e < n_experts; e++) {
-            if (std::find(chosen, chosen + i, static_cast<int32_t>(e)) != chosen + i) continue;
-            const float score = scores[e] + (bias ? bias[e] : 0.0f);
-            if (best < 0 || score > best_score) best = e, best_score = score;
-        }
+        const int64_t best = index_of_best(candidates, n_experts);
+        candidates[best] = kExcluded;
         chosen[i] = static_cast<int32_t>(best);
         weights[i] = scores[best];
         chosen_total += scores[best];
@@ -66,9 +102,9 @@ struct Mixture {
     const int64_t n_experts = run.graph.width(node.router);
     const int64_t n_rows = run.rows_of(node.x);
     const int64_t n_slots = n_rows * node.n_used;
-    const int64_t k = node.gate->row_elements(), ff = node.down->row_elements(), n_out = node.down->shape[1];
+    const int64_t k = node.up->row_elements(), ff = node.down->row_elements(), n_out = node.down->shape[1];
     const int64_t hidden_stride = row_stride(ff), out_stride = row_stride(n_out);
-    const Activation gate_activation = run.activation_for(node.gate->format);
+    const Activation gate_activation = run.activation_for(node.first().format);
     const Activation up_activation = run.activation_for(node.up->format);
     const Activation down_activation = run.activation_for(node.down->format);
     const GateKernel gate_kernel = cpu::gate_kernel(run.kernels, node.kind);
@@ -122,6 +158,21 @@ struct Mixture {
             }
             first += pieces;
         }
+    }
+
+    /// hidden = squared_relu(up), where there is no gate.
+    void up_alone() const {
+        for_each_item(
+            context.next_item, ff, piece_columns(ff, run.team.n_threads()),
+            [&](int64_t expert, int64_t begin, int64_t n, Range columns) {
+                float* hidden = w.hidden + begin * hidden_stride;
+                multiply(*node.up, node.up_begin, expert, up_activation,
+                         w.gate_input + static_cast<size_t>(begin) * activation_row_bytes(up_activation, k),
+                         n, columns, hidden, hidden_stride, node.up_bias);
+                for (int64_t r = 0; r < n; r++)
+                    run.kernels.squared_relu(hidden + r * hidden_stride + columns.begin,
+                                             columns.end - columns.begin);
+            });
     }
 
     void gate_and_up() const {
@@ -187,6 +238,13 @@ struct Mixture {
 
 }  // namespace
 
+int64_t experts_hit(const Run& run, const op::Experts& node) {
+    const int32_t* begin = run.workspace.experts.begin;
+    int64_t hit = 0;
+    for (int64_t e = 0; e < run.graph.width(node.router); e++) hit += begin[e + 1] > begin[e];
+    return hit;
+}
+
 void execute(const StepContext& context, const op::Experts& node) {
     const Mixture mixture{context, node};
     const ExpertsWorkspace& w = context.run.workspace.experts;
@@ -201,7 +259,10 @@ void execute(const StepContext& context, const op::Experts& node) {
     mixture.gather(mixture.gate_activation, w.gate_input);
     if (mixture.up_activation != mixture.gate_activation) mixture.gather(mixture.up_activation, w.up_input);
     context.run.team.barrier();
-    mixture.gate_and_up();
+    if (node.gate)
+        mixture.gate_and_up();
+    else
+        mixture.up_alone();
     context.run.team.barrier();
     mixture.quantize_hidden();
     context.run.team.barrier();

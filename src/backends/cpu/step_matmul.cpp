@@ -43,15 +43,16 @@ void quantize(const StepContext& context) {
 void execute(const StepContext& context, const op::Linear& node) {
     const Matrix out = context.run.at(node.out);
     const int64_t n_columns = node.weight->n_rows(), n_rows = context.run.rows_of(node.out);
-    for_each_piece(context, n_columns, piece_columns(n_columns, context.run.team.n_threads()),
-                   [&](Range columns) {
-                       matmul(context, *node.weight, node.x, context.step.activation, columns, out.data,
-                              out.stride, node.accumulate);
-                       if (!node.bias) return;
-                       for (int64_t r = 0; r < n_rows; r++)
-                           context.run.kernels.add(floats(node.bias) + columns.begin,
-                                                   columns.end - columns.begin, out.row(r) + columns.begin);
-                   });
+    const NonlinearityKernel kernel = nonlinearity_kernel(context.run.kernels, node.nonlinearity);
+    for_each_piece(
+        context, n_columns, piece_columns(n_columns, context.run.team.n_threads()), [&](Range columns) {
+            matmul(context, *node.weight, node.x, context.step.activation, columns, out.data, out.stride,
+                   node.accumulate);
+            const int64_t width = columns.end - columns.begin;
+            for (int64_t r = 0; node.bias && r < n_rows; r++)
+                context.run.kernels.add(floats(node.bias) + columns.begin, width, out.row(r) + columns.begin);
+            for (int64_t r = 0; kernel && r < n_rows; r++) kernel(out.row(r) + columns.begin, width);
+        });
 }
 
 void execute(const StepContext& context, const op::GatedLinear& node) {

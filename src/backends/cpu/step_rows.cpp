@@ -48,11 +48,14 @@ void execute(const StepContext& context, const op::Embed& node) {
 void execute(const StepContext& context, const op::RmsNorm& node) {
     const Matrix x = context.run.at(node.x), out = context.run.at(node.out);
     const int64_t width = context.run.graph.width(node.x);
+    // A weight for each column moves on with the groups.
+    const int64_t weight_step = node.weight && node.weight->n_elements() == width ? 1 : 0;
     const Range rows = context.my_rows(node.out);
     for (int64_t r = rows.begin; r < rows.end; r++)
         for (int64_t begin = 0; begin < width; begin += node.group)
-            context.run.kernels.rms_norm(x.row(r) + begin, floats(node.weight), node.epsilon, node.group,
-                                         out.row(r) + begin);
+            context.run.kernels.rms_norm(x.row(r) + begin,
+                                         node.weight ? floats(node.weight) + weight_step * begin : nullptr,
+                                         node.epsilon, node.group, out.row(r) + begin);
 }
 
 void execute(const StepContext& context, const op::Gate& node) {
@@ -106,6 +109,16 @@ void execute(const StepContext& context, const op::Softcap& node) {
     const Range rows = context.my_rows(node.out);
     copy_rows(context.run.at(node.x), out, rows, width);
     for (int64_t r = rows.begin; r < rows.end; r++) context.run.kernels.softcap(out.row(r), width, node.cap);
+}
+
+void execute(const StepContext& context, const op::Activate& node) {
+    const Matrix out = context.run.at(node.out);
+    const int64_t width = context.run.graph.width(node.x);
+    const NonlinearityKernel kernel = nonlinearity_kernel(context.run.kernels, node.kind);
+    const Range rows = context.my_rows(node.out);
+    copy_rows(context.run.at(node.x), out, rows, width);
+    if (!kernel) return;
+    for (int64_t r = rows.begin; r < rows.end; r++) kernel(out.row(r), width);
 }
 
 void execute(const StepContext& context, const op::Scale& node) {

@@ -34,11 +34,11 @@ void measure_experts(const Graph& graph, const op::Experts& node, Activation (*a
         return exact ? Activation::float32 : activation_for(weight->format);
     };
     const auto raise = [](size_t& size, size_t to) { size = std::max(size, to); };
-    const int64_t k = node.gate->row_elements(), ff = node.down->row_elements();
+    const int64_t k = node.up->row_elements(), ff = node.down->row_elements();
     raise(sizes.n_used, static_cast<size_t>(node.n_used));
     raise(sizes.n_experts, static_cast<size_t>(graph.width(node.router)));
-    raise(sizes.gate_input, activation_row_bytes(activation(node.gate), k));
-    if (activation(node.up) != activation(node.gate))
+    raise(sizes.gate_input, activation_row_bytes(activation(&node.first()), k));
+    if (activation(node.up) != activation(&node.first()))
         raise(sizes.up_input, activation_row_bytes(activation(node.up), k));
     raise(sizes.hidden, static_cast<size_t>(row_stride(ff)));
     if (activation(node.down) != Activation::float32)
@@ -102,7 +102,7 @@ Workspace::Workspace(const Graph& graph, const MemoryPlan& plan, const std::vect
         for (int thread = 0; thread < n_threads; thread++) {
             scratch.push_back(carver.take<std::byte>(sizes.thread_scratch));
             gate_scratch.push_back(carver.take<float>(rows * kGateColumns));
-            experts.scores.push_back(carver.take<float>(sizes.n_experts));
+            experts.scores.push_back(carver.take<float>(2 * sizes.n_experts));
         }
         return carver.used;
     };

@@ -26,7 +26,7 @@ struct ExpertsWorkspace {
     float* hidden = nullptr;          ///< [slots, ff] in `order`
     std::byte* down_input = nullptr;  ///< [slots, activation row] in `order`
     float* out = nullptr;             ///< [slots, out] in `order`
-    std::vector<float*> scores;       ///< by thread: [n_experts]
+    std::vector<float*> scores;       ///< by thread: [2, n_experts] scores, and scores for the choice
 };
 
 /// The memory in which a graph runs: one reservation, carved into the buffers below, each on a cache line.
