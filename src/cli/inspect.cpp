@@ -33,7 +33,7 @@ struct MemoryUse {
     std::string reason;
     Model model;
     std::vector<KvPlan> kv;
-    size_t scratch_bytes = 0;
+    size_t scratch_bytes = 0, state_bytes = 0;
 };
 
 struct Summary {
@@ -78,6 +78,7 @@ MemoryUse plan_memory_use(const ModelFile& file) {
     std::vector<int64_t> contexts{512, 2048, 8192, 32768, 131072};
     std::erase_if(contexts, [&](int64_t n) { return n >= use.model.context_length; });
     contexts.push_back(use.model.context_length);
+    use.state_bytes = state_bytes(use.model.graph.state_layers);
     for (int64_t n : contexts)
         use.kv.push_back({n, kv_bytes(layers, KvFormat::f16, n), kv_bytes(layers, KvFormat::f32, n)});
     return use;
@@ -172,13 +173,17 @@ void print_text(const ModelFile& file, const Summary& summary, const MemoryUse& 
         printf_out("  not runnable: %s\n", use.reason.c_str());
     } else {
         printf_out("  scratch %s\n", bytes_text(static_cast<double>(use.scratch_bytes)).c_str());
+        if (use.state_bytes != 0)
+            printf_out("  recurrent state of a sequence %s, whatever its length\n",
+                       bytes_text(static_cast<double>(use.state_bytes)).c_str());
         for (const KvPlan& plan : use.kv)
-            printf_out(
-                "  K/V for %7lld tokens  %10s as f16  %10s as f32   total %10s\n",
-                static_cast<long long>(plan.context), bytes_text(static_cast<double>(plan.f16_bytes)).c_str(),
-                bytes_text(static_cast<double>(plan.f32_bytes)).c_str(),
-                bytes_text(static_cast<double>(summary.weight_bytes + use.scratch_bytes + plan.f16_bytes))
-                    .c_str());
+            printf_out("  K/V for %7lld tokens  %10s as f16  %10s as f32   total %10s\n",
+                       static_cast<long long>(plan.context),
+                       bytes_text(static_cast<double>(plan.f16_bytes)).c_str(),
+                       bytes_text(static_cast<double>(plan.f32_bytes)).c_str(),
+                       bytes_text(static_cast<double>(summary.weight_bytes + use.scratch_bytes +
+                                                      use.state_bytes + plan.f16_bytes))
+                           .c_str());
     }
 
     print("\nmetadata\n");
@@ -199,6 +204,7 @@ void write_memory(JsonWriter& json, const Summary& summary, const MemoryUse& use
     json.member("weight_bytes", summary.weight_bytes);
     if (use.reason.empty()) {
         json.member("scratch_bytes", static_cast<uint64_t>(use.scratch_bytes));
+        json.member("state_bytes", static_cast<uint64_t>(use.state_bytes));
         json.key("kv");
         json.begin_array();
         for (const KvPlan& plan : use.kv) {

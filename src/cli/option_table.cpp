@@ -137,7 +137,8 @@ constexpr CommandInfo commands[] = {
      "`{\"path\", \"name\", \"architecture\", \"runnable\", \"reason\" (when not), \"bytes\", "
      "\"parameters\", \"n_layers\", \"n_vocab\", \"embedding_length\", \"context_length\", \"formats\": "
      "[{\"format\", \"tensors\", \"weights\", \"bytes\"}], \"memory\": {\"weight_bytes\", \"scratch_bytes\", "
-     "\"kv\": [{\"context\", \"f16_bytes\", \"f32_bytes\"}]}, \"metadata\": {...}, \"tensors\": [{\"name\", "
+     "\"state_bytes\", \"kv\": [{\"context\", \"f16_bytes\", \"f32_bytes\"}]}, \"metadata\": {...}, "
+     "\"tensors\": [{\"name\", "
      "\"format\", \"shape\", \"bytes\"}] (with --tensors)}`; arrays of more than 256 elements in the "
      "metadata are told as `{\"length\"}`, and shapes have the row length first",
      1, 1},

@@ -24,8 +24,10 @@ int choose_threads(int asked) {
 /// The context asked for, or the model's own; the latter halved until its K/V fit into memory that is free.
 int64_t choose_context(const Model& model, const EngineOptions& options) {
     const double available = static_cast<double>(available_memory_bytes());
+    const double states = static_cast<double>(state_bytes(model.graph.state_layers)) *
+                          (options.max_sequences + options.max_snapshots);
     const auto bytes = [&](int64_t n_tokens) {
-        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens));
+        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens)) + states;
     };
     if (options.context_size < 0 || options.context_size > kMaxContext)
         fail(ErrorKind::usage,
@@ -53,7 +55,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       cpu_level_(options.cpu_level.value_or(cpu::best_level())),
       context_size_(choose_context(model_, options)),
       cache_(model_.graph.kv_layers, options.kv_format, context_size_, options.max_sequences,
-             options.prefill_chunk),
+             options.prefill_chunk, model_.graph.state_layers, options.max_snapshots),
       executor_(cpu::make_executor(model_.graph, team_,
                                    {.max_rows = options.prefill_chunk,
                                     .max_outputs = options.max_outputs,
@@ -89,6 +91,9 @@ std::span<const float> Engine::step(std::span<const StepSlice> slices) {
     if (reserved < slices.size()) {
         for (size_t i = 0; i < reserved; i++)
             cache_.truncate(slices[i].sequence->kv, slices[i].sequence->n_tokens());
+        if (!cache_.has_room_for_state(slices[reserved].sequence->kv))
+            fail(ErrorKind::usage, "all %d slots of recurrent state are held by other sequences",
+                 options_.max_sequences + options_.max_snapshots);
         fail(ErrorKind::usage, "the K/V cache is full: it holds %lld tokens over all sequences",
              static_cast<long long>(context_size_));
     }
@@ -99,13 +104,20 @@ std::span<const float> Engine::step(std::span<const StepSlice> slices) {
     return logits_;
 }
 
+int64_t Engine::step_length(int64_t begin, int64_t n_left, int64_t most) const {
+    if (n_left <= most) return n_left;
+    const int64_t end = (begin + most) / model_.graph.scan_chunk * model_.graph.scan_chunk;
+    return end > begin ? end - begin : most;
+}
+
 std::span<const float> Engine::prefill(Sequence& sequence, std::span<const int32_t> tokens,
                                        const std::atomic<bool>* cancel) {
     check_room(sequence, static_cast<int64_t>(tokens.size()));
     std::span<const float> logits;
     while (!tokens.empty()) {
         if (cancel && cancel->load(std::memory_order_relaxed)) return {};
-        const size_t n = std::min(tokens.size(), static_cast<size_t>(max_rows()));
+        const size_t n = static_cast<size_t>(
+            step_length(sequence.n_tokens(), static_cast<int64_t>(tokens.size()), max_rows()));
         const StepSlice slice{&sequence, tokens.first(n), n == tokens.size() ? 1 : 0};
         logits = step({&slice, 1});
         tokens = tokens.subspan(n);
@@ -119,15 +131,16 @@ void Engine::prefill_with_logits(Sequence& sequence, std::span<const int32_t> to
     check_room(sequence, n_tokens);
     const int64_t first_output = n_tokens - std::min(n_outputs, n_tokens);
     for (int64_t begin = 0; begin < n_tokens;) {
-        const bool wanted = begin >= first_output;
-        const int64_t most = wanted ? std::min(max_rows(), max_outputs())
-                                    : std::min<int64_t>(max_rows(), first_output - begin);
-        const int64_t n = std::min(most, n_tokens - begin);
+        // Beyond the first output every row gives one; a step that ends before it may be longer.
+        const int64_t before = std::max<int64_t>(0, first_output - begin);
+        const int64_t most = std::min<int64_t>(max_rows(), before + max_outputs());
+        const int64_t n = step_length(sequence.n_tokens(), n_tokens - begin, most);
+        const int64_t outputs = std::max<int64_t>(0, n - before);
         const StepSlice slice{&sequence, tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)),
-                              wanted ? static_cast<int>(n) : 0};
+                              static_cast<int>(outputs)};
         const std::span<const float> logits = step({&slice, 1});
-        for (int64_t i = 0; wanted && i < n; i++)
-            visit(begin + i,
+        for (int64_t i = 0; i < outputs; i++)
+            visit(begin + n - outputs + i,
                   logits.subspan(static_cast<size_t>(i * n_vocab()), static_cast<size_t>(n_vocab())));
         begin += n;
     }

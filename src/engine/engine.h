@@ -22,6 +22,7 @@ struct EngineOptions {
     int64_t context_size =
         0;  ///< tokens of K/V over all sequences; 0: the model's own, as far as memory allows
     int max_sequences = 1;
+    int max_snapshots = 0;              ///< copies of recurrent state that may be held at once
     int prefill_chunk = 512;            ///< rows in one step at the most
     int max_outputs = 64;               ///< rows whose logits one step gives at the most
     bool exact = false;                 ///< float32 activations for every weight format, instead of int8
@@ -62,17 +63,29 @@ class Engine {
 
     Sequence new_sequence() const { return {cache_.new_sequence()}; }
     void release(Sequence& sequence) { cache_.release(sequence.kv); }
-    /// Forgets the positions from n_tokens on; false when a sliding window has passed what would be needed.
+    /// Forgets the positions from n_tokens on; false when a sliding window has passed what would be needed,
+    /// and for models with recurrent layers unless n_tokens is 0: those come back to a snapshot.
     bool truncate(Sequence& sequence, int64_t n_tokens) { return cache_.truncate(sequence.kv, n_tokens); }
+    /// Remembers the sequence's present position, to be given back to release(); nullopt when max_snapshots
+    /// are held already.
+    std::optional<KvSnapshot> snapshot(const Sequence& sequence) { return cache_.snapshot(sequence.kv); }
+    /// Brings the sequence that the snapshot was taken of back to it; false when a sliding window has passed
+    /// what would be needed, or the sequence has become shorter.
+    bool restore(Sequence& sequence, const KvSnapshot& snapshot) {
+        return cache_.restore(sequence.kv, snapshot);
+    }
+    void release(KvSnapshot& snapshot) { cache_.release(snapshot); }
 
     /// One step over a ragged batch: at most max_rows() tokens and max_outputs() outputs in all, no sequence
     /// twice. Returns the logits [outputs, n_vocab], valid until the next step. Throws Error(usage) for a
     /// token outside the vocabulary and when the context is full (both numbers are said); nothing is stored
-    /// then.
+    /// then. Where a model has recurrent layers, the results are the same bits for all ways to cut a sequence
+    /// into slices at multiples of model().graph.scan_chunk, and differ in the last bits for others.
     std::span<const float> step(std::span<const StepSlice> slices);
 
-    /// Appends tokens in steps of at most max_rows() and returns the last token's logits [n_vocab]. Stops
-    /// early and returns an empty span once *cancel is set; what was appended by then stays.
+    /// Appends tokens in steps of at most max_rows(), cut at multiples of the scan chunk, and returns the
+    /// last token's logits [n_vocab]. Stops early and returns an empty span once *cancel is set; what was
+    /// appended by then stays.
     std::span<const float> prefill(Sequence& sequence, std::span<const int32_t> tokens,
                                    const std::atomic<bool>* cancel = nullptr);
 
@@ -84,6 +97,8 @@ class Engine {
   private:
     /// Throws Error(usage) when n_tokens more do not fit.
     void check_room(const Sequence& sequence, int64_t n_tokens) const;
+    /// How many of the `n_left` tokens that follow position `begin` the next step takes, `most` at the most.
+    int64_t step_length(int64_t begin, int64_t n_left, int64_t most) const;
 
     Model model_;
     EngineOptions options_;

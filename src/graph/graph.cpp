@@ -260,6 +260,20 @@ Value Graph::slice(Value x, int64_t begin, int64_t columns) {
     return out;
 }
 
+Value Graph::convolve(Value x, const Tensor& weight, const Tensor* bias, bool silu) {
+    const int64_t kernel = weight.shape[0];
+    if (kernel < 1 || kernel > kMaxConvolution)
+        fail(ErrorKind::unsupported, "tensor '%s' convolves %lld inputs, expected 1 to %d",
+             printable(weight.name).c_str(), static_cast<long long>(kernel), kMaxConvolution);
+    check_vector(weight, kernel * width(x));
+    if (bias) check_vector(*bias, width(x));
+    state_layers.push_back({(kernel - 1) * width(x)});
+    const Value out = new_value(width(x), Rows::tokens);
+    operations.push_back(
+        op::Convolve{x, &weight, bias, silu, static_cast<int32_t>(state_layers.size() - 1), out});
+    return out;
+}
+
 void Graph::set_logits(Value x) {
     logits = x;
 }
@@ -301,7 +315,8 @@ const char* operation_name(const Operation& operation) {
             [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
             [](const op::Add&) { return "add"; }, [](const op::SelectOutputs&) { return "select_outputs"; },
             [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
-            [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; }},
+            [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; },
+            [](const op::Convolve&) { return "convolve"; }},
         operation);
 }
 

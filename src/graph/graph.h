@@ -137,6 +137,17 @@ struct Softcap {
     Value out;
 };
 
+/// Causal depthwise convolution along the positions of a sequence, each column by itself:
+/// out[t] = silu?(bias + sum over j < kernel of weight[j] * x[t - kernel + 1 + j]). What lies before the
+/// batch is in the state: [kernel - 1, columns], oldest first.
+struct Convolve {
+    Value x;
+    const Tensor* weight;  ///< [columns, kernel]: a row for each column, the present input's weight last
+    const Tensor* bias;    ///< [columns], or nullptr
+    bool silu;
+    int32_t state_layer;  ///< index into Graph::state_layers
+    Value out;
+};
 /// out = factor * x.
 struct Scale {
     Value x;
@@ -174,9 +185,9 @@ struct Experts {
 
 }  // namespace op
 
-using Operation =
-    std::variant<op::Embed, op::RmsNorm, op::Linear, op::Activate, op::Gate, op::GatedLinear, op::Rope,
-                 op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale, op::Slice>;
+using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Activate, op::Gate, op::GatedLinear,
+                               op::Rope, op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts,
+                               op::Scale, op::Slice, op::Convolve>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -227,6 +238,8 @@ class Graph {
     Value scale(Value x, float factor);
     /// The columns [begin, begin + width) of x.
     Value slice(Value x, int64_t begin, int64_t width);
+    /// Adds a layer to state_layers. The kernel has at most kMaxConvolution inputs.
+    Value convolve(Value x, const Tensor& weight, const Tensor* bias, bool silu);
     /// Declares x to be the logits, the graph's result.
     void set_logits(Value x);
 
@@ -239,6 +252,10 @@ class Graph {
     std::vector<ValueInfo> values;
     std::vector<RopeTable> rope_tables;
     std::vector<KvLayer> kv_layers;
+    std::vector<StateLayer> state_layers;
+    /// Recurrent layers compute the rows of one step in pieces that begin at absolute multiples of this, from
+    /// the state at the piece's start. Where a prompt is cut elsewhere, results differ in their last bits.
+    int scan_chunk = 1;
     Value logits;
 
   private:
@@ -267,7 +284,7 @@ constexpr int64_t row_stride(int64_t columns) {
 
 /// Where each value lives: values that are never alive together share storage. Offsets and the total are in
 /// columns (floats for each row). An output may share its offset with an input that nobody reads later
-/// (RmsNorm, Activate, Rope, Softcap).
+/// (RmsNorm, Activate, Rope, Softcap, Scale, Convolve).
 struct MemoryPlan {
     std::vector<int64_t> token_offsets;   ///< by value id; -1 for values of output rows
     std::vector<int64_t> output_offsets;  ///< by value id; -1 for values of token rows

@@ -17,4 +17,15 @@ struct KvLayer {
     int32_t window = 0;  ///< 0: every position is read for ever; otherwise only the last `window`
 };
 
+/// What one recurrent layer keeps of a sequence, whatever its length: the last inputs of a convolution, or a
+/// matrix. A new sequence begins with zeros.
+struct StateLayer {
+    int64_t n_floats = 0;
+};
+
+/// Positions of a piece in which recurrent layers compute many rows at once.
+constexpr int kScanChunk = 64;
+/// The longest kernel of a convolution.
+constexpr int kMaxConvolution = 16;
+
 }  // namespace agave

@@ -23,8 +23,8 @@ int64_t first_needed_page(int32_t window, int64_t position) {
 }  // namespace
 
 KvCache::KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_tokens, int max_sequences,
-                 int64_t max_step_tokens)
-    : format_(format) {
+                 int64_t max_step_tokens, std::span<const StateLayer> states, int max_snapshots)
+    : format_(format), states_(states, max_sequences + max_snapshots) {
     for (const KvLayer& layer : layers) {
         size_t index = 0;
         while (index < classes_.size() && classes_[index].window != layer.window) index++;
@@ -51,6 +51,7 @@ void KvCache::release(KvSequence& sequence) {
     for (size_t i = 0; i < classes_.size(); i++)
         for (int32_t page : sequence.page_ids[i])
             if (page >= 0) classes_[i].free_pages.push_back(page);
+    if (sequence.state_slot >= 0) states_.give_back(sequence.state_slot);
     sequence = new_sequence();
 }
 
@@ -59,6 +60,11 @@ bool KvCache::reserve(KvSequence& sequence, int64_t n) {
     for (size_t i = 0; i < classes_.size(); i++)
         if (needed - static_cast<int64_t>(sequence.page_ids[i].size()) > classes_[i].available())
             return false;
+    if (sequence.state_slot < 0 && !states_.empty()) {
+        sequence.state_slot = states_.take();
+        if (sequence.state_slot < 0) return false;
+        states_.zero(sequence.state_slot);
+    }
     for (size_t i = 0; i < classes_.size(); i++) {
         Class& c = classes_[i];
         while (static_cast<int64_t>(sequence.page_ids[i].size()) < needed) {
@@ -88,6 +94,35 @@ void KvCache::commit(KvSequence& sequence, int64_t n) {
 }
 
 bool KvCache::truncate(KvSequence& sequence, int64_t n_tokens) {
+    if (states_.empty() || (n_tokens == sequence.n_tokens && n_tokens != 0))
+        return truncate_pages(sequence, n_tokens);
+    if (n_tokens != 0) return false;
+    release(sequence);
+    return true;
+}
+
+std::optional<KvSnapshot> KvCache::snapshot(const KvSequence& sequence) {
+    KvSnapshot snapshot{sequence.n_tokens, -1};
+    if (states_.empty() || sequence.n_tokens == 0) return snapshot;
+    snapshot.state_slot = states_.take();
+    if (snapshot.state_slot < 0) return std::nullopt;
+    states_.copy(sequence.state_slot, snapshot.state_slot);
+    return snapshot;
+}
+
+bool KvCache::restore(KvSequence& sequence, const KvSnapshot& snapshot) {
+    if (snapshot.n_tokens == 0) return truncate(sequence, 0);
+    if (!truncate_pages(sequence, snapshot.n_tokens)) return false;
+    if (snapshot.state_slot >= 0) states_.copy(snapshot.state_slot, sequence.state_slot);
+    return true;
+}
+
+void KvCache::release(KvSnapshot& snapshot) {
+    if (snapshot.state_slot >= 0) states_.give_back(snapshot.state_slot);
+    snapshot = {};
+}
+
+bool KvCache::truncate_pages(KvSequence& sequence, int64_t n_tokens) {
     if (n_tokens > sequence.n_tokens) return false;
     for (size_t i = 0; i < classes_.size(); i++)
         if (first_needed_page(classes_[i].window, n_tokens) < sequence.first_page[i]) return false;
@@ -125,13 +160,13 @@ size_t KvCache::window_page_bytes() const {
 size_t KvCache::used_bytes() const {
     size_t bytes = 0;
     for (const Class& c : classes_) bytes += c.page_bytes * static_cast<size_t>(c.n_pages - c.available());
-    return bytes;
+    return bytes + states_.used_bytes();
 }
 
 size_t KvCache::reserved_bytes() const {
     size_t bytes = 0;
     for (const Class& c : classes_) bytes += c.memory.size();
-    return bytes;
+    return bytes + states_.reserved_bytes();
 }
 
 size_t kv_bytes(std::span<const KvLayer> layers, KvFormat format, int64_t n_tokens) {

@@ -1,52 +1,83 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/system.h"
 #include "kv/layout.h"
+#include "kv/state_pool.h"
 
 namespace agave {
 
-/// The pages of one sequence. Layers with the same window form a class and share a page table.
+/// The pages of one sequence, and the slot of its recurrent state. Layers with the same window form a class
+/// and share a page table.
 struct KvSequence {
     int64_t n_tokens = 0;                        ///< positions [0, n_tokens) are stored
     std::vector<std::vector<int32_t>> page_ids;  ///< [class][page index]; -1 where the window has passed
     std::vector<int64_t> first_page;             ///< [class] the first page that is still held
+    int32_t state_slot = -1;                     ///< -1: the model has no state, or nothing is reserved yet
 };
 
-/// K and V of any number of sequences, in pages of kPageTokens tokens. Memory is reserved whole at the start
-/// and becomes resident page by page as tokens are stored.
+/// A copy of a sequence's recurrent state at a position, to come back to. To be given back to
+/// KvCache::release().
+struct KvSnapshot {
+    int64_t n_tokens = 0;
+    int32_t state_slot = -1;  ///< -1: of a model without state
+};
+
+/// K and V of any number of sequences, in pages of kPageTokens tokens, and the state of their recurrent
+/// layers. Memory is reserved whole at the start and becomes resident page by page as tokens are stored.
 class KvCache {
   public:
     /// Room for `max_tokens` tokens over all sequences, at most `max_sequences` of them, when a step adds at
-    /// most `max_step_tokens` tokens. Throws Error(runtime) when the address space cannot be had.
+    /// most `max_step_tokens` tokens; and for `max_snapshots` copies of recurrent state. Throws
+    /// Error(runtime) when the address space cannot be had.
     KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_tokens, int max_sequences,
-            int64_t max_step_tokens);
+            int64_t max_step_tokens, std::span<const StateLayer> states = {}, int max_snapshots = 0);
 
     KvFormat format() const { return format_; }
     KvSequence new_sequence() const;
     /// Gives all pages of a sequence back.
     void release(KvSequence& sequence);
 
-    /// Takes the pages that positions [n_tokens, n_tokens + n) need. Returns false, and changes nothing, when
-    /// there are not enough.
+    /// Takes the pages that positions [n_tokens, n_tokens + n) need, and a slot of zeroed state for a new
+    /// sequence. Returns false, and changes nothing, when there are not enough.
     bool reserve(KvSequence& sequence, int64_t n);
     /// Declares the reserved n tokens stored, and gives back pages that every window has passed.
     void commit(KvSequence& sequence, int64_t n);
     /// Forgets all positions from n_tokens on, and pages reserved beyond. Returns false, and changes nothing,
-    /// when a window's pages that the shorter sequence needs are gone.
+    /// when a window's pages that the shorter sequence needs are gone, or where there is recurrent state,
+    /// which has no way back but to position 0; see snapshot().
     bool truncate(KvSequence& sequence, int64_t n_tokens);
+
+    /// Copies the recurrent state at the sequence's present position; nullopt when all slots are taken.
+    std::optional<KvSnapshot> snapshot(const KvSequence& sequence);
+    /// Brings a sequence, which must have gone through the snapshot's position with the same tokens, back to
+    /// it. Returns false, and changes nothing, when a window's pages that are needed are gone, or the
+    /// sequence is shorter.
+    bool restore(KvSequence& sequence, const KvSnapshot& snapshot);
+    void release(KvSnapshot& snapshot);
 
     /// The view of one layer for the backend.
     KvView view(const KvSequence& sequence, int layer) const;
+    /// The recurrent state of one layer of a sequence that something is reserved for.
+    float* state(const KvSequence& sequence, int32_t layer) const {
+        return states_.data(sequence.state_slot, layer);
+    }
 
     /// Bytes that one page of tokens takes over all layers that keep every position, and over those with a
     /// window.
     size_t full_page_bytes() const;
     size_t window_page_bytes() const;
-    /// Bytes of the pages that sequences hold now.
+    /// Whether the sequence has a slot of state, can get one, or needs none.
+    bool has_room_for_state(const KvSequence& sequence) const {
+        return states_.empty() || sequence.state_slot >= 0 || states_.n_available() > 0;
+    }
+    /// Bytes of the recurrent state of one sequence.
+    size_t state_bytes() const { return states_.slot_bytes(); }
+    /// Bytes of the pages and state slots that are held now.
     size_t used_bytes() const;
     /// Bytes that are reserved in all.
     size_t reserved_bytes() const;
@@ -67,9 +98,12 @@ class KvCache {
         size_t offset;  ///< of the layer's part in a page
     };
 
+    bool truncate_pages(KvSequence& sequence, int64_t n_tokens);
+
     KvFormat format_;
     std::vector<Class> classes_;
     std::vector<LayerPlace> layers_;
+    StatePool states_;
 };
 
 /// The bytes that `n_tokens` tokens of one sequence hold, as `agave inspect` prints them and KvCache

@@ -150,6 +150,62 @@ TEST_P(RowKernels, ResultsDoNotDependOnThePlaceInARow) {
     }
 }
 
+/// The convolution of a sequence in pieces of any length against a sum in double precision; the bits do not
+/// depend on the pieces or on the range of columns.
+TEST_P(RowKernels, Convolve) {
+    for (const int kernel : {1, 2, 3, 4, 5, 16})
+        for (const int columns : {1, 16, 40, 67})
+            for (const bool plain : {true, false}) {
+                constexpr int kRows = 23;
+                const size_t width = static_cast<size_t>(columns);
+                const std::vector<float> x = numbers(kRows * width, 1.0f, 11),
+                                         weight = numbers(width * static_cast<size_t>(kernel), 0.5f, 12),
+                                         bias = numbers(width, 0.5f, 13);
+                const auto run = [&](std::vector<int> pieces, int64_t split, bool in_place) {
+                    std::vector<float> state(width * static_cast<size_t>(kernel - 1)), out = x;
+                    int64_t row = 0;
+                    for (const int piece : pieces) {
+                        ConvolveTask task{.weight = weight.data(),
+                                          .bias = plain ? nullptr : bias.data(),
+                                          .kernel = kernel,
+                                          .silu = !plain,
+                                          .n_columns = columns,
+                                          .begin = 0,
+                                          .end = split,
+                                          .state = state.data(),
+                                          .n_rows = piece,
+                                          .x = (in_place ? out : x).data() + row * columns,
+                                          .x_stride = columns,
+                                          .out = out.data() + row * columns,
+                                          .out_stride = columns};
+                        kernels_.convolve(task);
+                        task.begin = split;
+                        task.end = columns;
+                        kernels_.convolve(task);
+                        row += piece;
+                    }
+                    return out;
+                };
+                const std::vector<float> whole = run({kRows}, columns, false);
+                for (size_t i = 0; i < whole.size(); ++i) {
+                    const int row = static_cast<int>(i / width);
+                    const size_t column = i % width;
+                    double sum = plain ? 0.0 : bias[column], size = std::abs(sum);
+                    for (int j = std::max(0, kernel - 1 - row); j < kernel; ++j) {
+                        const double product =
+                            double{weight[column * static_cast<size_t>(kernel) + static_cast<size_t>(j)]} *
+                            x[static_cast<size_t>(row - kernel + 1 + j) * width + column];
+                        sum += product;
+                        size += std::abs(product);
+                    }
+                    const double expected = plain ? sum : sum / (1 + std::exp(-sum));
+                    ASSERT_NEAR(whole[i], expected, 1e-6 * (1 + size)) << kernel << ", " << i;
+                }
+                EXPECT_EQ(run({kRows}, columns, true), whole);
+                EXPECT_EQ(run({1, 1, 5, 2, 14}, columns / 2, true), whole);
+            }
+}
+
 std::string level_name(const testing::TestParamInfo<CpuLevel>& info) {
     std::string name = cpu_level_name(info.param);
     std::replace(name.begin(), name.end(), '-', '_');

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -74,6 +75,53 @@ TEST(KvCache, TruncateKeepsWhatTheWindowNeeds) {
     ASSERT_TRUE(cache.reserve(sequence, 200));
     EXPECT_TRUE(cache.truncate(sequence, 996));
     EXPECT_EQ(sequence.page_ids[0].size(), 16u);
+}
+
+constexpr StateLayer kStates[] = {{100}, {1000}};
+
+TEST(KvCache, StateSlotsBeginWithZerosAndComeBack) {
+    KvCache cache(std::vector<KvLayer>{kFull}, KvFormat::f16, 640, 2, 512, kStates);
+    EXPECT_EQ(cache.state_bytes(), (112u + 1008u) * sizeof(float));
+    EXPECT_EQ(state_bytes(kStates), cache.state_bytes());
+    EXPECT_EQ(cache.used_bytes(), 0u);
+    KvSequence a = cache.new_sequence(), b = cache.new_sequence(), c = cache.new_sequence();
+    ASSERT_TRUE(cache.reserve(a, 64));
+    ASSERT_TRUE(cache.reserve(b, 64));
+    EXPECT_FALSE(cache.reserve(c, 64));
+    EXPECT_TRUE(c.page_ids[0].empty());
+    EXPECT_EQ(cache.used_bytes(),
+              2 * (kv_bytes(std::vector<KvLayer>{kFull}, KvFormat::f16, 64) + state_bytes(kStates)));
+    EXPECT_GE(cache.state(a, 1) - cache.state(a, 0), 100);
+    std::fill_n(cache.state(a, 1), 1000, 3.0f);
+    cache.release(a);
+    ASSERT_TRUE(cache.reserve(c, 64));
+    EXPECT_EQ(std::count(cache.state(c, 1), cache.state(c, 1) + 1000, 0.0f), 1000);
+}
+
+TEST(KvCache, StateComesBackToASnapshotAlone) {
+    KvCache cache(std::vector<KvLayer>{kFull}, KvFormat::f16, 640, 1, 512, kStates, 1);
+    KvSequence a = cache.new_sequence();
+    ASSERT_TRUE(cache.reserve(a, 70));
+    cache.commit(a, 70);
+    std::fill_n(cache.state(a, 0), 100, 1.0f);
+    std::optional<KvSnapshot> snapshot = cache.snapshot(a);
+    ASSERT_TRUE(snapshot);
+    EXPECT_FALSE(cache.snapshot(a));
+
+    ASSERT_TRUE(cache.reserve(a, 80));
+    cache.commit(a, 80);
+    std::fill_n(cache.state(a, 0), 100, 2.0f);
+    EXPECT_FALSE(cache.truncate(a, 70));
+    EXPECT_TRUE(cache.truncate(a, 150));
+    EXPECT_TRUE(cache.restore(a, *snapshot));
+    EXPECT_EQ(a.n_tokens, 70);
+    EXPECT_EQ(cache.state(a, 0)[99], 1.0f);
+
+    EXPECT_TRUE(cache.truncate(a, 0));
+    EXPECT_EQ(a.n_tokens, 0);
+    EXPECT_FALSE(cache.restore(a, *snapshot));
+    cache.release(*snapshot);
+    EXPECT_EQ(cache.used_bytes(), 0u);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::store_kv);
         inherit(&Kernels::attention_item);
         inherit(&Kernels::attention_merge);
+        inherit(&Kernels::convolve);
     }
     return tables;
 }

@@ -64,6 +64,23 @@ struct AttentionTask {
     int64_t out_stride;
 };
 
+/// Causal depthwise convolution of the columns [begin, end) of `n_rows` consecutive positions of one
+/// sequence; the state moves on by n_rows positions. out may be x.
+struct ConvolveTask {
+    const float* weight;  ///< [n_columns, kernel]
+    const float* bias;    ///< [n_columns], or nullptr
+    int kernel;
+    bool silu;
+    int64_t n_columns;
+    int64_t begin, end;
+    float* state;  ///< [kernel - 1, n_columns], oldest first
+    int n_rows;
+    const float* x;
+    int64_t x_stride;
+    float* out;
+    int64_t out_stride;
+};
+
 /// Loops that limits.cpp times: nothing but the operation that a limit counts, on `sums` independent sums of
 /// 16 lanes in each step. The results only keep the loops alive.
 struct PeakLoops {
@@ -120,6 +137,8 @@ struct Kernels {
     /// ...and then, after a barrier, the merges [begin, end) of attention_merges(task) join the splits in the
     /// order of positions into task.out.
     void (*attention_merge)(const AttentionTask& task, int begin, int end, float* partials);
+
+    void (*convolve)(const ConvolveTask& task);
 
     PeakLoops peak;
 };

@@ -5,6 +5,7 @@
 
 #include "backends/cpu/activation.h"
 #include "backends/cpu/attention.h"
+#include "backends/cpu/convolve.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kv_page.h"
 #include "backends/cpu/matmul.h"
@@ -41,6 +42,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
+    table.convolve = convolve;
 #endif
     table.peak = peak_loops();
     return table;

@@ -126,6 +126,7 @@ void execute(const StepContext& context, const op::Softcap& node);
 void execute(const StepContext& context, const op::Experts& node);
 void execute(const StepContext& context, const op::Scale& node);
 void execute(const StepContext& context, const op::Slice& node);
+void execute(const StepContext& context, const op::Convolve& node);
 
 /// The experts that have rows, once thread 0 has executed the operation.
 int64_t experts_hit(const Run& run, const op::Experts& node);
