@@ -7,7 +7,7 @@ set -eu
 
 packages_of() {
     case $1 in
-        build) echo g++ cmake ninja-build rapidjson-dev libgtest-dev python3 ;;
+        build) echo g++ cmake ninja-build rapidjson-dev libgtest-dev libcurl4 python3 ;;
         model) echo python3 python3-pip ca-certificates ;;
         format) echo clang-format-19 ;;
         fuzz) echo clang-19 libclang-rt-19-dev cmake ninja-build rapidjson-dev ;;

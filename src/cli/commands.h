@@ -11,6 +11,10 @@ int tokenize_command(const CommandLine& line);
 int logits_command(const CommandLine& line);
 int perplexity_command(const CommandLine& line);
 int bench_command(const CommandLine& line);
+int pull_command(const CommandLine& line);
+int list_command(const CommandLine& line);
+int show_command(const CommandLine& line);
+int rm_command(const CommandLine& line);
 int help_command(const CommandLine& line);
 
 }  // namespace agave::cli

@@ -1,9 +1,14 @@
 #include "cli/engine_options.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "base/error.h"
 #include "cli/output.h"
+#if AGAVE_HUB
+#include "hub/cache.h"
+#endif
 
 namespace agave::cli {
 
@@ -37,8 +42,17 @@ EngineOptions engine_options(const Options& options, const std::string& kv_type,
     return result;
 }
 
+std::string model_path(const std::string& model) {
+#if AGAVE_HUB
+    struct stat status{};
+    if (::stat(model.c_str(), &status) != 0 && !model.ends_with(".gguf") && hub::like_model_name(model))
+        return hub::cached_model_path(hub::parse_model_name(model));
+#endif
+    return model;
+}
+
 ModelFile open_model(const std::string& path) {
-    ModelFile file = ModelFile::open(path);
+    ModelFile file = ModelFile::open(model_path(path));
     file.will_need();
     return file;
 }

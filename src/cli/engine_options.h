@@ -12,6 +12,10 @@ namespace agave::cli {
 EngineOptions engine_options(const Options& options, const std::string& kv_type, int64_t context_size,
                              int max_outputs);
 
+/// The path that a MODEL argument means: itself, or the file of a model in the cache that is named
+/// ORG/REPO[:QUANT]. Throws Error(usage) that says how to get a model which is not there.
+std::string model_path(const std::string& model);
+
 /// Maps the model file and lets the kernel read it ahead.
 ModelFile open_model(const std::string& path);
 

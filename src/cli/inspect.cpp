@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/json_writer.h"
 #include "cli/output.h"
 #include "formats/model_file.h"
@@ -283,7 +284,7 @@ int inspect_command(const CommandLine& line) {
     const Options& options = line.options;
     if (options.tensor.empty() != options.out.empty())
         fail(ErrorKind::usage, "--tensor NAME and --out FILE belong together: one of them is missing");
-    const ModelFile file = ModelFile::open(line.arguments[0]);
+    const ModelFile file = ModelFile::open(model_path(line.arguments[0]));
     if (!options.tensor.empty()) {
         const Tensor* tensor = file.find(options.tensor);
         if (!tensor)

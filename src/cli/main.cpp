@@ -78,6 +78,16 @@ int execute(const CommandInfo& command, const CommandLine& line) {
             return perplexity_command(line);
         case kBench:
             return bench_command(line);
+#if AGAVE_HUB
+        case kPull:
+            return pull_command(line);
+        case kList:
+            return list_command(line);
+        case kShow:
+            return show_command(line);
+        case kRemove:
+            return rm_command(line);
+#endif
         default:
             return help_command(line);
     }

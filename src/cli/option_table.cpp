@@ -57,9 +57,9 @@ constexpr OptionInfo options[] = {
      "start of the random numbers; the same seed gives the same text", kRun},
 
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
-     kRun | kInspect | kTokenize | kPerplexity | kBench},
+     kRun | kInspect | kTokenize | kPerplexity | kBench | kList},
     {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output", "print no statistics and no progress",
-     kRun | kPerplexity},
+     kRun | kPerplexity | kPull | kRemove},
     {"verbose", 'V', nullptr, &Options::verbose, 0, 0, nullptr, "Output",
      "say what was loaded and how the prompt was read", kRun},
     {"profile", 0, nullptr, &Options::profile, 0, 0, nullptr, "Output",
@@ -112,6 +112,13 @@ constexpr OptionInfo options[] = {
      "prompt tokens in one step at the most; the results do not depend on it", kEngine},
     {"cpu-level", 0, "LEVEL", &Options::cpu_level, 0, 0, "the best that this processor runs", "Computation",
      "kernels to use, e.g. portable, avx2, avx512-vnni, neon", kEngine},
+
+    {"revision", 0, "NAME", &Options::revision, 0, 0, "main", "Download", "the branch, tag or commit to take",
+     kPull},
+    {"list", 0, nullptr, &Options::list, 0, 0, nullptr, "Download",
+     "only list the models of the repository, with their sizes", kPull},
+    {"connections", 0, "N", &Options::connections, 1, 32, nullptr, "Download",
+     "parts of a file to download at the same time", kPull},
 
     {"markdown", 0, nullptr, &Options::markdown, 0, 0, nullptr, "General",
      "the reference of all commands, as docs/cli.md has it", kHelp},
@@ -166,6 +173,26 @@ constexpr CommandInfo commands[] = {
      "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
      "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
+#if AGAVE_HUB
+    {kPull, "pull", "ORG/REPO[:QUANT|:FILE]", "download a model from Hugging Face",
+     "Downloads a model into the cache that Hugging Face's own tools use, and prints its path. Of several "
+     "GGUF "
+     "files it takes Q4_K_M, or the nearest to it, unless QUANT or FILE says otherwise; of a repository "
+     "without "
+     "any, the SafeTensors model. Interrupted in any way, the same command goes on where it stopped; a file "
+     "is "
+     "installed only when its hash is right. HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and the usual "
+     "proxy "
+     "variables are honoured. Needs the system's libcurl.",
+     nullptr, 1, 1},
+    {kList, "list", "", "list the downloaded models",
+     "Prints the models of the cache, with the names that stand for them wherever a command takes MODEL.",
+     "`[{\"name\", \"path\", \"bytes\"}]`", 0, 0},
+    {kShow, "show", "ORG/REPO", "show what of a repository is downloaded",
+     "Prints where a repository lies in the cache, its revision, its models and its files.", nullptr, 1, 1},
+    {kRemove, "rm", "ORG/REPO", "remove a downloaded repository",
+     "Removes a repository from the cache, with all its models and revisions.", nullptr, 1, 1},
+#endif
     {kHelp, "help", "[COMMAND]", "explain a command",
      "Prints the help of a command, or the list of commands.", nullptr, 0, 1},
 };

@@ -21,8 +21,12 @@ enum Command : unsigned {
     kPerplexity = 16,
     kBench = 32,
     kHelp = 64,
+    kPull = 128,
+    kList = 256,
+    kRemove = 512,
+    kShow = 1024,
     kEngine = kRun | kLogits | kPerplexity | kBench,  ///< those that compute
-    kEvery = 127,
+    kEvery = 2047,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -83,6 +87,10 @@ struct Options {
     std::vector<int64_t> decode_lengths{128};
     std::vector<int64_t> depths{0};
     int64_t repetitions = 5;
+
+    std::string revision = "main";
+    bool list = false;
+    int64_t connections = 4;
 
     bool markdown = false;
 };

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/token_list.h"
@@ -42,7 +43,7 @@ int tokenize_command(const CommandLine& line) {
         fail(ErrorKind::usage,
              "--decode reads ids, so --no-special and --no-parse-special have no meaning with it");
     if (!options.decode && options.show_special) fail(ErrorKind::usage, "--show-special needs --decode");
-    const ModelFile file = ModelFile::open(line.arguments[0]);
+    const ModelFile file = ModelFile::open(model_path(line.arguments[0]));
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
     if (options.decode) {
         print_decoded(*tokenizer, options);
