@@ -51,6 +51,7 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::attention_item);
         inherit(&Kernels::attention_merge);
         inherit(&Kernels::convolve);
+        inherit(&Kernels::selective_scan);
     }
     return tables;
 }

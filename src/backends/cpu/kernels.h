@@ -81,6 +81,31 @@ struct ConvolveTask {
     int64_t out_stride;
 };
 
+/// Floats from one row of the state to the next: x's columns in whole vectors.
+constexpr int64_t scan_lanes(int64_t head_dim) {
+    return (head_dim + 15) / 16 * 16;
+}
+
+/// Mamba-2's scan of some heads of one group over up to kScanChunk rows, which follow each other in one
+/// sequence and do not reach over a multiple of kScanChunk. The state moves on by n_rows positions.
+struct ScanTask {
+    int n_heads;
+    int head_dim;
+    int state_size;
+    int n_rows;
+    const float* x;  ///< [n_rows, n_heads * head_dim], rows `stride` floats apart
+    const float* b;  ///< [n_rows, state_size], rows `stride` floats apart
+    const float* c;  ///< the same
+    int64_t stride;
+    const float* dt;  ///< [n_heads, kScanChunk] step sizes
+    const float* a;   ///< [n_heads] the log of the decay for a step of 1, below 0
+    const float* d;   ///< [n_heads] what y takes of x itself
+    float* state;     ///< [n_heads, state_size, scan_lanes(head_dim)]
+    float* out;       ///< [n_rows, n_heads * head_dim], rows out_stride floats apart
+    int64_t out_stride;
+    float* scratch;  ///< scan_scratch_floats(head_dim, state_size)
+};
+
 /// Loops that limits.cpp times: nothing but the operation that a limit counts, on `sums` independent sums of
 /// 16 lanes in each step. The results only keep the loops alive.
 struct PeakLoops {
@@ -140,6 +165,8 @@ struct Kernels {
 
     void (*convolve)(const ConvolveTask& task);
 
+    void (*selective_scan)(const ScanTask& task);
+
     PeakLoops peak;
 };
 
@@ -149,6 +176,10 @@ size_t activation_row_bytes(Activation activation, int64_t k);
 /// this shape).
 size_t matmul_scratch_bytes(int64_t k);
 size_t attention_scratch_bytes(const KvShape& shape, int n_heads);
+/// Floats of scratch for selective_scan.
+constexpr int64_t scan_scratch_floats(int64_t head_dim, int64_t state_size) {
+    return kScanChunk * (state_size + 2 * kScanChunk + 4 + scan_lanes(head_dim));
+}
 /// What attention_item and attention_merge above number; the sizes depend on the task's shape, positions and
 /// rows only. Without splits there are no merges (0) and no partials (0).
 int64_t attention_items(const AttentionTask& task);

@@ -13,6 +13,7 @@
 #include "backends/cpu/peak.h"
 #include "backends/cpu/quantize_row.h"
 #include "backends/cpu/rope.h"
+#include "backends/cpu/selective_scan.h"
 #include "backends/cpu/simd/simd.h"
 
 namespace agave::cpu {
@@ -43,6 +44,7 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
     table.convolve = convolve;
+    table.selective_scan = selective_scan;
 #endif
     table.peak = peak_loops();
     return table;
