@@ -274,6 +274,35 @@ Value Graph::convolve(Value x, const Tensor& weight, const Tensor* bias, bool si
     return out;
 }
 
+Value Graph::selective_scan(Value x, Value dt, const ScanOptions& options) {
+    const int64_t n_heads = width(dt), groups = int64_t{options.n_groups} * options.state_size;
+    const int64_t columns = width(x) - 2 * groups;
+    if (options.n_groups < 1 || options.state_size < 1 || n_heads % options.n_groups != 0 ||
+        columns < n_heads || columns % n_heads != 0)
+        fail(ErrorKind::bad_file,
+             "a scan of %lld heads in %d groups with states of %d does not fit %lld columns",
+             static_cast<long long>(n_heads), options.n_groups, options.state_size,
+             static_cast<long long>(width(x)));
+    for (const Tensor* vector : {options.dt_bias, options.a, options.d}) check_vector(*vector, n_heads);
+    const int64_t head_dim = columns / n_heads;
+    state_layers.push_back({n_heads * options.state_size * ((head_dim + 15) / 16 * 16)});
+    scan_chunk = kScanChunk;
+    const Value out = new_value(columns, Rows::tokens);
+    operations.push_back(op::SelectiveScan{.x = x,
+                                           .dt = dt,
+                                           .dt_bias = options.dt_bias,
+                                           .a = options.a,
+                                           .d = options.d,
+                                           .n_heads = static_cast<int32_t>(n_heads),
+                                           .n_groups = options.n_groups,
+                                           .head_dim = static_cast<int32_t>(head_dim),
+                                           .state_size = options.state_size,
+                                           .min_step = options.min_step,
+                                           .state_layer = static_cast<int32_t>(state_layers.size() - 1),
+                                           .out = out});
+    return out;
+}
+
 void Graph::set_logits(Value x) {
     logits = x;
 }
@@ -302,6 +331,7 @@ std::vector<Value> inputs_of(const Operation& operation) {
                    [](const op::Attention& n) { return n.k.id < 0 ? Values{n.q} : Values{n.q, n.k, n.v}; },
                    [](const op::Add& n) { return Values{n.x, n.out}; },
                    [](const op::Experts& n) { return Values{n.x, n.router}; },
+                   [](const op::SelectiveScan& n) { return Values{n.x, n.dt}; },
                    [](const auto& n) { return Values{n.x}; }},
         operation);
 }
@@ -316,7 +346,8 @@ const char* operation_name(const Operation& operation) {
             [](const op::Add&) { return "add"; }, [](const op::SelectOutputs&) { return "select_outputs"; },
             [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
             [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; },
-            [](const op::Convolve&) { return "convolve"; }},
+            [](const op::Convolve&) { return "convolve"; },
+            [](const op::SelectiveScan&) { return "selective_scan"; }},
         operation);
 }
 

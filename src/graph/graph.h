@@ -148,6 +148,20 @@ struct Convolve {
     int32_t state_layer;  ///< index into Graph::state_layers
     Value out;
 };
+/// Mamba-2's recurrence (Dao and Gu 2024, "Transformers are SSMs", section 6), for each head of head_dim
+/// columns of x, whose group has a B and a C of state_size: step = max(softplus(dt + dt_bias), min_step), S
+/// <- e^(step * a) S + B (step * x)^T, out = S^T C + d * x. The state is [n_heads, state_size, head_dim
+/// rounded up to 16].
+struct SelectiveScan {
+    Value x;   ///< columns x [n_heads * head_dim], B [n_groups * state_size], C [n_groups * state_size]
+    Value dt;  ///< [n_heads]
+    const Tensor* dt_bias;  ///< [n_heads], as are a, the log of the decay for a step of 1, and d
+    const Tensor *a, *d;
+    int32_t n_heads, n_groups, head_dim, state_size;
+    float min_step;
+    int32_t state_layer;  ///< index into Graph::state_layers
+    Value out;
+};
 /// out = factor * x.
 struct Scale {
     Value x;
@@ -187,7 +201,7 @@ struct Experts {
 
 using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Activate, op::Gate, op::GatedLinear,
                                op::Rope, op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts,
-                               op::Scale, op::Slice, op::Convolve>;
+                               op::Scale, op::Slice, op::Convolve, op::SelectiveScan>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -240,6 +254,14 @@ class Graph {
     Value slice(Value x, int64_t begin, int64_t width);
     /// Adds a layer to state_layers. The kernel has at most kMaxConvolution inputs.
     Value convolve(Value x, const Tensor& weight, const Tensor* bias, bool silu);
+    struct ScanOptions {
+        const Tensor *dt_bias = nullptr, *a = nullptr, *d = nullptr;
+        int n_groups = 1;
+        int state_size = 0;
+        float min_step = 0;
+    };
+    /// Adds a layer to state_layers. dt has a column for each head, and x those of all heads, B and C.
+    Value selective_scan(Value x, Value dt, const ScanOptions& options);
     /// Declares x to be the logits, the graph's result.
     void set_logits(Value x);
 

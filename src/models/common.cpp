@@ -42,9 +42,14 @@ void read_common(const ModelFile& file, Model& model) {
 AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model) {
     const Metadata& metadata = file.metadata();
     const int64_t n_heads = metadata.integer(key(model, "attention.head_count"), 1, kMaxHeads);
-    const int64_t kv_heads =
-        metadata.integer_or(key(model, "attention.head_count_kv"), n_heads, 1, kMaxHeads);
-    if (n_heads % kv_heads != 0)
+    return read_attention_sizes(
+        file, model, metadata.integer_or(key(model, "attention.head_count_kv"), n_heads, 1, kMaxHeads));
+}
+
+AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model, int64_t kv_heads) {
+    const Metadata& metadata = file.metadata();
+    const int64_t n_heads = metadata.integer(key(model, "attention.head_count"), 1, kMaxHeads);
+    if (kv_heads < 1 || n_heads % kv_heads != 0)
         fail(ErrorKind::bad_file, "'%s': %lld attention heads cannot share %lld K/V heads evenly",
              file.path().c_str(), static_cast<long long>(n_heads), static_cast<long long>(kv_heads));
     const std::string head_dim_key = key(model, "attention.key_length");

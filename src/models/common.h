@@ -17,6 +17,8 @@ struct AttentionSizes {
     int head_dim;
 };
 AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model);
+/// The same where each layer has its own number of K/V heads.
+AttentionSizes read_attention_sizes(const ModelFile& file, const Model& model, int64_t kv_heads);
 
 /// The hyperparameters of a mixture of experts.
 struct MixtureSizes {

@@ -108,7 +108,8 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             const Activation other = exact ? Activation::float32 : activation_for(experts->up->format);
             if (other != step.activation) accesses.push_back(scheduler.read_activations(experts->x, other));
         } else if (std::holds_alternative<op::Attention>(operation) ||
-                   std::holds_alternative<op::Convolve>(operation)) {
+                   std::holds_alternative<op::Convolve>(operation) ||
+                   std::holds_alternative<op::SelectiveScan>(operation)) {
             step.division = Division::mixed;
         }
         if (const auto* gated = std::get_if<op::GatedLinear>(&operation); gated && !exact) {

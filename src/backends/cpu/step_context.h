@@ -66,6 +66,12 @@ inline const float* floats(const Tensor* tensor) {
     return tensor ? reinterpret_cast<const float*>(tensor->data) : nullptr;
 }
 
+/// Bytes of scratch for a scan: the step sizes of all heads of a group for one piece, and the kernel's own.
+inline size_t scan_scratch_bytes(const op::SelectiveScan& node) {
+    const int64_t steps = int64_t{node.n_heads / node.n_groups} * kScanChunk;
+    return static_cast<size_t>(steps + scan_scratch_floats(node.head_dim, node.state_size)) * sizeof(float);
+}
+
 constexpr int kPiecesPerThread = 4;
 
 /// Hands out a matrix's output columns piece by piece to whichever thread is free, so that a thread that was
@@ -127,6 +133,7 @@ void execute(const StepContext& context, const op::Experts& node);
 void execute(const StepContext& context, const op::Scale& node);
 void execute(const StepContext& context, const op::Slice& node);
 void execute(const StepContext& context, const op::Convolve& node);
+void execute(const StepContext& context, const op::SelectiveScan& node);
 
 /// The experts that have rows, once thread 0 has executed the operation.
 int64_t experts_hit(const Run& run, const op::Experts& node);

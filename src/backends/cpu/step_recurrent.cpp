@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "backends/cpu/step_context.h"
 
 namespace agave::cpu {
@@ -22,6 +25,77 @@ void execute(const StepContext& context, const op::Convolve& node) {
                                   .out = out.row(slice.row_begin),
                                   .out_stride = out.stride});
     });
+}
+
+namespace {
+
+/// log(1 + e^x), and x itself from 20 on, as PyTorch computes it.
+float softplus(float x) {
+    return x > 20.0f ? x : std::log1p(std::exp(x));
+}
+
+/// The step sizes [n_heads, kScanChunk] of some heads for some rows.
+void scan_steps(const op::SelectiveScan& node, const Matrix& dt, int64_t first_row, int n_rows,
+                int first_head, int n_heads, float* steps) {
+    for (int h = 0; h < n_heads; h++) {
+        const float bias = floats(node.dt_bias)[first_head + h];
+        for (int r = 0; r < n_rows; r++)
+            steps[h * kScanChunk + r] =
+                std::max(node.min_step, softplus(dt.row(first_row + r)[first_head + h] + bias));
+    }
+}
+
+}  // namespace
+
+void execute(const StepContext& context, const op::SelectiveScan& node) {
+    const Run& run = context.run;
+    const Matrix x = run.at(node.x), dt = run.at(node.dt), out = run.at(node.out);
+    const int group_heads = node.n_heads / node.n_groups;
+    const int64_t state_columns = int64_t{node.n_heads} * node.head_dim,
+                  state_floats = node.state_size * scan_lanes(node.head_dim);
+    // An item is some heads of one group of one sequence, over all its rows. The heads of a group share the
+    // products C . B, so few items are better, as long as every thread has several.
+    const int64_t n_slices = static_cast<int64_t>(run.batch.slices.size());
+    const int64_t wanted = int64_t{run.team.n_threads()} * kPiecesPerThread;
+    int64_t parts = 1;
+    while (parts < group_heads && n_slices * node.n_groups * parts < wanted) parts *= 2;
+    const int part_heads = static_cast<int>((group_heads + parts - 1) / parts);
+
+    float* steps = reinterpret_cast<float*>(context.scratch());
+    const int64_t n_items = n_slices * node.n_groups * parts;
+    for (int64_t item; (item = context.next_item.fetch_add(1, std::memory_order_relaxed)) < n_items;) {
+        const BatchSlice& slice = run.batch.slices[static_cast<size_t>(item / (node.n_groups * parts))];
+        const int64_t group = item / parts % node.n_groups;
+        const int begin = static_cast<int>(item % parts) * part_heads;
+        const int n_heads = std::min(part_heads, group_heads - begin);
+        if (n_heads <= 0) continue;
+        const int first_head = static_cast<int>(group) * group_heads + begin;
+        float* state = run.cache.state(*slice.sequence, node.state_layer) + first_head * state_floats;
+        for (int done = 0; done < slice.n_rows;) {
+            const int64_t position = slice.first_position + done, row = slice.row_begin + done;
+            const int n_rows =
+                std::min(slice.n_rows - done, kScanChunk - static_cast<int>(position % kScanChunk));
+            scan_steps(node, dt, row, n_rows, first_head, n_heads, steps);
+            const float* columns = x.row(row);
+            run.kernels.selective_scan(
+                {.n_heads = n_heads,
+                 .head_dim = node.head_dim,
+                 .state_size = node.state_size,
+                 .n_rows = n_rows,
+                 .x = columns + int64_t{first_head} * node.head_dim,
+                 .b = columns + state_columns + group * node.state_size,
+                 .c = columns + state_columns + (node.n_groups + group) * node.state_size,
+                 .stride = x.stride,
+                 .dt = steps,
+                 .a = floats(node.a) + first_head,
+                 .d = floats(node.d) + first_head,
+                 .state = state,
+                 .out = out.row(row) + int64_t{first_head} * node.head_dim,
+                 .out_stride = out.stride,
+                 .scratch = steps + int64_t{group_heads} * kScanChunk});
+            done += n_rows;
+        }
+    }
 }
 
 }  // namespace agave::cpu

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backends/cpu/step_context.h"
+
 namespace agave::cpu {
 
 namespace {
@@ -62,6 +64,8 @@ Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_row
                 std::max(sizes.thread_scratch, attention_scratch_bytes(shape, attention->n_heads));
         } else if (const auto* experts = std::get_if<op::Experts>(step.operation)) {
             measure_experts(graph, *experts, activation_for, exact, sizes);
+        } else if (const auto* scan = std::get_if<op::SelectiveScan>(step.operation)) {
+            sizes.thread_scratch = std::max(sizes.thread_scratch, scan_scratch_bytes(*scan));
         } else if (step.division == Division::columns) {
             for (Value x : inputs_of(*step.operation))
                 sizes.thread_scratch = std::max(sizes.thread_scratch, matmul_scratch_bytes(graph.width(x)));

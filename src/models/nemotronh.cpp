@@ -1,0 +1,151 @@
+#include <cmath>
+
+#include "base/error.h"
+#include "models/common.h"
+
+namespace agave {
+
+namespace {
+
+/// The step of the recurrence is kept at least at this. It is the default of time_step_min, which no released
+/// configuration changes and GGUF has no key for. Hugging Face does so where it scans several tokens
+/// (NemotronHMamba2Mixer.time_step_limit) and not where it decodes one; here every token is treated alike, so
+/// that a text has the same logits whether it was read or written.
+constexpr float kMinStep = 0.001f;
+
+constexpr int64_t kMaxState = 4096;
+constexpr int64_t kMaxInner = 1 << 20;
+
+/// An array with one number for each layer.
+std::vector<int64_t> layer_numbers(const ModelFile& file, const Model& model, const char* name) {
+    const std::string full_name = key(model, name);
+    const size_t n_layers = static_cast<size_t>(model.n_layers);
+    const std::optional<std::vector<int64_t>> numbers = file.metadata().integers(full_name);
+    if (!numbers || numbers->size() != n_layers)
+        fail(ErrorKind::bad_file, "'%s': %s has %zu entries, expected one for each of %zu layers",
+             file.path().c_str(), full_name.c_str(), numbers ? numbers->size() : size_t{0}, n_layers);
+    return *numbers;
+}
+
+struct MambaSizes {
+    int64_t inner;  ///< columns of x, of all heads
+    int64_t n_heads;
+    int n_groups;
+    int state_size;
+};
+
+MambaSizes read_mamba_sizes(const ModelFile& file, const Model& model) {
+    const Metadata& metadata = file.metadata();
+    MambaSizes sizes{};
+    sizes.inner = metadata.integer(key(model, "ssm.inner_size"), 1, kMaxInner);
+    sizes.n_heads = metadata.integer(key(model, "ssm.time_step_rank"), 1, sizes.inner);
+    sizes.n_groups = static_cast<int>(metadata.integer(key(model, "ssm.group_count"), 1, sizes.n_heads));
+    sizes.state_size = static_cast<int>(metadata.integer(key(model, "ssm.state_size"), 1, kMaxState));
+    if (sizes.inner % sizes.n_heads != 0 || sizes.n_heads % sizes.n_groups != 0)
+        fail(ErrorKind::bad_file,
+             "'%s': %lld columns of a Mamba layer do not fall into %lld heads in %d groups",
+             file.path().c_str(), static_cast<long long>(sizes.inner), static_cast<long long>(sizes.n_heads),
+             sizes.n_groups);
+    return sizes;
+}
+
+}  // namespace
+
+/// Nemotron-H (NVIDIA 2025, "Nemotron-H: A Family of Accurate and Efficient Hybrid Mamba-Transformer Models")
+/// and Nemotron 3 Nano: each layer is one of Mamba-2 (Dao and Gu 2024), attention without position embedding,
+/// and an MLP of squared ReLU or a mixture of such, with a single norm and residual. An attention layer has
+/// K/V heads, an MLP a feed-forward length, a Mamba layer neither.
+void build_nemotronh(const ModelFile& file, Model& model) {
+    const std::vector<int64_t> kv_heads = layer_numbers(file, model, "attention.head_count_kv");
+    const std::vector<int64_t> feed_forward = layer_numbers(file, model, "feed_forward_length");
+    const float epsilon = read_epsilon(file, model);
+    Graph& g = model.graph;
+
+    const auto mlp = [&](Value x, const LayerTensors& w, const std::string& suffix) {
+        const auto matrix = [&](const char* name) -> const Tensor& {
+            return w((name + suffix + ".weight").c_str());
+        };
+        const auto bias = [&](const char* name) { return w.find((name + suffix + ".bias").c_str()); };
+        x = g.activate(Nonlinearity::squared_relu, g.linear(x, matrix("ffn_up"), bias("ffn_up")));
+        return g.linear(x, matrix("ffn_down"), bias("ffn_down"));
+    };
+
+    /// DeepSeek-V3's router; in Nemotron 3 Super the experts work in a narrower, latent space.
+    const auto mixture = [&](Value x, const LayerTensors& w) {
+        const MixtureSizes sizes = read_mixture_sizes(file, model, Scoring::sigmoid);
+        const Value router = g.linear(x, w("ffn_gate_inp.weight", sizes.n_experts));
+        const Tensor* to_latent = w.find("ffn_latent_down.weight");
+        if (to_latent) x = g.linear(x, *to_latent, w.find("ffn_latent_down.bias"));
+        x = g.experts(x, router,
+                      {.up = &w("ffn_up_exps.weight"),
+                       .down = &w("ffn_down_exps.weight"),
+                       .choice_bias = w.find("exp_probs_b.bias"),
+                       .scoring = sizes.scoring,
+                       .n_used = sizes.n_used,
+                       .n_groups = sizes.n_groups,
+                       .n_groups_used = sizes.n_groups_used,
+                       .renormalize = sizes.renormalize,
+                       .scale = sizes.scale});
+        if (to_latent) x = g.linear(x, w("ffn_latent_up.weight"), w.find("ffn_latent_up.bias"));
+        return x;
+    };
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+        const bool last = layer + 1 == model.n_layers;
+        const size_t index = static_cast<size_t>(layer);
+
+        if (feed_forward[index] > 0) {
+            if (last) h = g.select_outputs(h);
+            const Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
+            const bool mixed = w.find("ffn_gate_inp.weight");
+            if (!mixed || w.find("ffn_up_shexp.weight")) h = g.add(h, mlp(x, w, mixed ? "_shexp" : ""));
+            if (mixed) h = g.add(h, mixture(x, w));
+            continue;
+        }
+
+        const Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
+        Value mixed;
+        const Tensor *output, *output_bias;
+        if (kv_heads[index] > 0) {
+            const auto [n_heads, n_kv, head_dim] = read_attention_sizes(file, model, kv_heads[index]);
+            const Value q = g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias"));
+            const Value k = g.linear(x, w("attn_k.weight", n_kv * head_dim), w.find("attn_k.bias"));
+            const Value v = g.linear(x, w("attn_v.weight", n_kv * head_dim), w.find("attn_v.bias"));
+            mixed = g.attention(q, k, v,
+                                {.n_heads = n_heads,
+                                 .kv_heads = n_kv,
+                                 .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))});
+            if (last) mixed = g.select_outputs(mixed);
+            output = &w("attn_output.weight"), output_bias = w.find("attn_output.bias");
+        } else {
+            const MambaSizes sizes = read_mamba_sizes(file, model);
+            const int64_t convolved = sizes.inner + 2 * int64_t{sizes.n_groups} * sizes.state_size;
+            const Tensor& in = w("ssm_in.weight", sizes.inner + convolved + sizes.n_heads);
+            if (w.find("ssm_in.bias"))
+                fail(ErrorKind::unsupported, "'%s' has biases in its Mamba layers, which agave does not run",
+                     file.path().c_str());
+            Value z = g.linear(x, g.row_range(in, 0, sizes.inner));
+            Value xbc = g.linear(x, g.row_range(in, sizes.inner, convolved));
+            const Value dt = g.linear(x, g.row_range(in, sizes.inner + convolved, sizes.n_heads));
+            xbc = g.convolve(xbc, w("ssm_conv1d.weight"), w.find("ssm_conv1d.bias"), true);
+            Value y = g.selective_scan(xbc, dt,
+                                       {.dt_bias = &w("ssm_dt.bias"),
+                                        .a = &w("ssm_a"),
+                                        .d = &w("ssm_d"),
+                                        .n_groups = sizes.n_groups,
+                                        .state_size = sizes.state_size,
+                                        .min_step = kMinStep});
+            if (last) y = g.select_outputs(y), z = g.select_outputs(z);
+            mixed = g.group_norm(g.gate(GateKind::silu, z, y), w("ssm_norm.weight"), sizes.n_groups, epsilon);
+            output = &w("ssm_out.weight"), output_bias = w.find("ssm_out.bias");
+        }
+        if (last) h = g.select_outputs(h);
+        h = g.add(h, g.linear(mixed, *output, output_bias));
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave
