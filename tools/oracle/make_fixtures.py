@@ -15,7 +15,7 @@ import sys
 import gguf
 import numpy
 
-NAMES = ["llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "glm4-nano", "glm4moe-nano", "gptoss-nano", "gemma4d-nano", "gemma4e-nano", "gemma4m-nano"]
+NAMES = ["llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "glm4-nano", "glm4moe-nano", "gptoss-nano", "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano", "nemotronhmoe-nano"]
 
 
 def write_bfloat16(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -30,7 +30,10 @@ def write_bfloat16(source: pathlib.Path, target: pathlib.Path) -> None:
         writer.add_key_value(field.name, field.contents(), kind, sub_type=element)
     for tensor in reader.tensors:
         data = tensor.data
-        if len(tensor.shape) > 1 and tensor.name.endswith(".weight") and tensor.tensor_type == gguf.GGMLQuantizationType.F32:
+        # Converters keep norms and convolutions in float32.
+        matrix = len(tensor.shape) > 1 and tensor.name.endswith(".weight") and not any(
+            name in tensor.name for name in ("norm", "conv1d"))
+        if matrix and tensor.tensor_type == gguf.GGMLQuantizationType.F32:
             bits = data.view(numpy.uint32)
             assert not (bits & 0xFFFF).any(), f"{tensor.name} is not bfloat16-representable"
             halves = numpy.ascontiguousarray((bits >> 16).astype(numpy.uint16))
