@@ -14,4 +14,11 @@ void decode_f16(const std::byte* blocks, float* out, int64_t n) {
     }
 }
 
+void encode_f16(std::span<const float> row, std::span<const float>, std::byte* out) {
+    for (size_t i = 0; i < row.size(); ++i) {
+        const uint16_t bits = float_to_half(row[i]);
+        std::memcpy(out + 2 * i, &bits, sizeof bits);
+    }
+}
+
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -18,5 +19,7 @@ static_assert(sizeof(BlockIQ1_M) == 56);
 
 /// See FormatInfo::decode.
 void decode_iq1_m(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq1_m(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include "base/numeric.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -179,6 +180,22 @@ void decode_iq1_s(const std::byte* blocks, float* out, int64_t n) {
             const int entry = kIQ1Grid[block.qs[i] | (qh >> i % 4 * 3 & 7) << 8];
             for (int j = 0; j < 8; ++j)
                 w[8 * i + j] = scale * (static_cast<float>((entry >> 2 * j & 3) - 1) + delta);
+        }
+    });
+}
+
+void encode_iq1_s(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    constexpr uint8_t levels[] = {0, 1, 2};
+    static const Codebook book(kIQ1Grid, 2, levels);
+    const CodebookShape shape{book, 32, CodebookShape::Signs::shifts, false, 1, 7};
+    encode_blocks<BlockIQ1_S>(row, importance, out, [&](const EncodeBlock& input, BlockIQ1_S& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int g = 0; g < 8; ++g)
+            block.qh[g] = static_cast<uint16_t>(choice.integers[g] << 12 | choice.minus[4 * g] << 15);
+        for (int i = 0; i < 32; ++i) {
+            block.qs[i] = static_cast<uint8_t>(choice.entries[i]);
+            block.qh[i / 4] = static_cast<uint16_t>(block.qh[i / 4] | choice.entries[i] >> 8 << i % 4 * 3);
         }
     });
 }

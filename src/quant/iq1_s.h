@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -22,5 +23,7 @@ extern const uint16_t kIQ1Grid[2048];
 
 /// See FormatInfo::decode.
 void decode_iq1_s(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq1_s(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -3,6 +3,7 @@
 #include "base/numeric.h"
 #include "quant/codebook.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -100,6 +101,23 @@ void decode_iq2_s(const std::byte* blocks, float* out, int64_t n) {
             const int entry = block.qs[i] | (block.qh[i / 4] >> i % 4 * 2 & 3) << 8;
             decode_entry<2>(kIQ2Levels, kGrid[entry], block.signs[i], scale, w + 8 * i);
         }
+    });
+}
+
+void encode_iq2_s(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
+    static const Codebook book(kGrid, 2, levels);
+    const CodebookShape shape{book, 16, CodebookShape::Signs::free, false, 0.125f, 15};
+    encode_blocks<BlockIQ2_S>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_S& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int i = 0; i < 32; ++i) {
+            block.qs[i] = static_cast<uint8_t>(choice.entries[i]);
+            block.qh[i / 4] = static_cast<uint8_t>(block.qh[i / 4] | choice.entries[i] >> 8 << i % 4 * 2);
+            block.signs[i] = choice.signs[i];
+        }
+        for (int i = 0; i < 8; ++i)
+            block.scales[i] = static_cast<uint8_t>(choice.integers[2 * i] | choice.integers[2 * i + 1] << 4);
     });
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -19,5 +20,7 @@ static_assert(sizeof(BlockIQ2_S) == 82);
 
 /// See FormatInfo::decode.
 void decode_iq2_s(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq2_s(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

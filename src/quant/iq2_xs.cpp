@@ -3,6 +3,7 @@
 #include "base/numeric.h"
 #include "quant/codebook.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -61,6 +62,20 @@ void decode_iq2_xs(const std::byte* blocks, float* out, int64_t n) {
             const uint32_t q = block.qs[i];
             decode_entry<2>(kIQ2Levels, kGrid[q & 511], even_signs(q >> 9), scale, w + 8 * i);
         }
+    });
+}
+
+void encode_iq2_xs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
+    static const Codebook book(kGrid, 2, levels);
+    const CodebookShape shape{book, 16, CodebookShape::Signs::even, false, 0.125f, 15};
+    encode_blocks<BlockIQ2_XS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_XS& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int i = 0; i < 32; ++i)
+            block.qs[i] = static_cast<uint16_t>(choice.entries[i] | (choice.signs[i] & 0x7F) << 9);
+        for (int i = 0; i < 8; ++i)
+            block.scales[i] = static_cast<uint8_t>(choice.integers[2 * i] | choice.integers[2 * i + 1] << 4);
     });
 }
 

@@ -5,6 +5,7 @@
 #include "base/numeric.h"
 #include "quant/codebook.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -46,6 +47,24 @@ void decode_iq2_xxs(const std::byte* blocks, float* out, int64_t n) {
             for (int i = 0; i < 4; ++i)
                 decode_entry<2>(kIQ2Levels, kGrid[entries[i]], even_signs(bits >> 7 * i & 0x7F), scale,
                                 w + 8 * i);
+        }
+    });
+}
+
+void encode_iq2_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
+    static const Codebook book(kGrid, 2, levels);
+    const CodebookShape shape{book, 32, CodebookShape::Signs::even, false, 0.125f, 15};
+    encode_blocks<BlockIQ2_XXS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_XXS& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int g = 0; g < 8; ++g) {
+            uint32_t bits = static_cast<uint32_t>(choice.integers[g]) << 28;
+            for (int i = 0; i < 4; ++i) {
+                block.qs[8 * g + i] = static_cast<uint8_t>(choice.entries[4 * g + i]);
+                bits |= (choice.signs[4 * g + i] & 0x7Fu) << 7 * i;
+            }
+            std::memcpy(block.qs + 8 * g + 4, &bits, 4);
         }
     });
 }

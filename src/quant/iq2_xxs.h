@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -17,5 +18,7 @@ static_assert(sizeof(BlockIQ2_XXS) == 66);
 
 /// See FormatInfo::decode.
 void decode_iq2_xxs(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq2_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -3,6 +3,7 @@
 #include "base/numeric.h"
 #include "quant/codebook.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -64,6 +65,22 @@ void decode_iq3_s(const std::byte* blocks, float* out, int64_t n) {
             const uint32_t signs = block.signs[i / 2] >> i % 2 * 4;
             decode_entry<4>(kLevels, kGrid[entry], signs, scale, w + 4 * i);
         }
+    });
+}
+
+void encode_iq3_s(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    static const Codebook book(kGrid, 4, kLevels);
+    const CodebookShape shape{book, 32, CodebookShape::Signs::free, false, 1, 15};
+    encode_blocks<BlockIQ3_S>(row, importance, out, [&](const EncodeBlock& input, BlockIQ3_S& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int i = 0; i < 64; ++i) {
+            block.qs[i] = static_cast<uint8_t>(choice.entries[i]);
+            block.qh[i / 8] = static_cast<uint8_t>(block.qh[i / 8] | choice.entries[i] >> 8 << i % 8);
+        }
+        for (int i = 0; i < 32; ++i) block.signs[i] = choice.signs[i];
+        for (int i = 0; i < 4; ++i)
+            block.scales[i] = static_cast<uint8_t>(choice.integers[2 * i] | choice.integers[2 * i + 1] << 4);
     });
 }
 

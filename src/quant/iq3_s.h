@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -19,5 +20,7 @@ static_assert(sizeof(BlockIQ3_S) == 110);
 
 /// See FormatInfo::decode.
 void decode_iq3_s(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq3_s(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

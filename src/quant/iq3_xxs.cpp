@@ -5,6 +5,7 @@
 #include "base/numeric.h"
 #include "quant/codebook.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_codebook.h"
 
 namespace agave {
 
@@ -48,6 +49,21 @@ void decode_iq3_xxs(const std::byte* blocks, float* out, int64_t n) {
                 const uint32_t signs = even_signs(bits >> 7 * (i / 2) & 0x7F) >> i % 2 * 4;
                 decode_entry<4>(kLevels, kGrid[block.qs[8 * g + i]], signs, scale, w + 4 * i);
             }
+        }
+    });
+}
+
+void encode_iq3_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    static const Codebook book(kGrid, 4, kLevels);
+    const CodebookShape shape{book, 32, CodebookShape::Signs::even, false, 0.25f, 15};
+    encode_blocks<BlockIQ3_XXS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ3_XXS& block) {
+        const CodebookChoice choice = fit_codebook(shape, input);
+        block.d = choice.d;
+        for (int i = 0; i < 64; ++i) block.qs[i] = static_cast<uint8_t>(choice.entries[i]);
+        for (int g = 0; g < 8; ++g) {
+            uint32_t bits = static_cast<uint32_t>(choice.integers[g]) << 28;
+            for (int i = 0; i < 4; ++i) bits |= (choice.signs[4 * g + i] & 0x7Fu) << 7 * i;
+            std::memcpy(block.bits + 4 * g, &bits, 4);
         }
     });
 }

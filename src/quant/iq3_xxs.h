@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -18,5 +19,7 @@ static_assert(sizeof(BlockIQ3_XXS) == 98);
 
 /// See FormatInfo::decode.
 void decode_iq3_xxs(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_iq3_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -19,4 +19,16 @@ constexpr ScaleMin k_scale_min(const uint8_t (&scales)[12], int g) {
             static_cast<uint8_t>((scales[g + 4] >> 4) | ((scales[g] >> 2) & 0x30))};
 }
 
+/// Packs the scale and min of group g into zeroed bytes.
+constexpr void set_k_scale_min(uint8_t (&scales)[12], int g, int scale, int min) {
+    if (g < 4) {
+        scales[g] = static_cast<uint8_t>(scales[g] | scale);
+        scales[g + 4] = static_cast<uint8_t>(scales[g + 4] | min);
+        return;
+    }
+    scales[g + 4] = static_cast<uint8_t>((scale & 0x0F) | (min & 0x0F) << 4);
+    scales[g - 4] = static_cast<uint8_t>(scales[g - 4] | scale >> 4 << 6);
+    scales[g] = static_cast<uint8_t>(scales[g] | min >> 4 << 6);
+}
+
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -19,5 +20,7 @@ static_assert(sizeof(BlockQ3_K) == 110);
 
 /// See FormatInfo::decode.
 void decode_q3_k(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_q3_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -16,5 +17,7 @@ static_assert(sizeof(BlockQ4_0) == 18);
 
 /// See FormatInfo::decode.
 void decode_q4_0(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_q4_0(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

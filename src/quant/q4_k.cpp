@@ -2,6 +2,7 @@
 
 #include "base/numeric.h"
 #include "quant/decode_blocks.h"
+#include "quant/encode_affine.h"
 #include "quant/k_scales.h"
 
 namespace agave {
@@ -20,6 +21,22 @@ void decode_q4_k(const std::byte* blocks, float* out, int64_t n) {
                 const int q = qs[i] >> shift & 0x0F;
                 w[g * 32 + i] = scale * static_cast<float>(q) - min;
             }
+        }
+    });
+}
+
+void encode_q4_k(std::span<const float> row, std::span<const float> importance, std::byte* out) {
+    constexpr AffineShape shape{32, 15, 63, 1};
+    encode_blocks<BlockQ4_K>(row, importance, out, [&](const EncodeBlock& input, BlockQ4_K& block) {
+        float q[256];
+        const GroupAffine fit = fit_group_affine(shape, input, q);
+        block.d = fit.d;
+        block.dmin = fit.dmin;
+        for (int g = 0; g < 8; ++g) {
+            set_k_scale_min(block.scales, g, fit.scales[g], fit.mins[g]);
+            uint8_t* qs = block.qs + g / 2 * 32;
+            for (int i = 0; i < 32; ++i)
+                qs[i] = static_cast<uint8_t>(qs[i] | static_cast<int>(q[g * 32 + i]) << g % 2 * 4);
         }
     });
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -19,5 +20,7 @@ static_assert(sizeof(BlockQ5_K) == 176);
 
 /// See FormatInfo::decode.
 void decode_q5_k(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_q5_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -18,5 +19,7 @@ static_assert(sizeof(BlockQ6_K) == 210);
 
 /// See FormatInfo::decode.
 void decode_q6_k(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_q6_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -18,5 +19,7 @@ static_assert(sizeof(BlockTQ1_0) == 54);
 
 /// See FormatInfo::decode.
 void decode_tq1_0(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_tq1_0(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace agave {
 
@@ -17,5 +18,7 @@ static_assert(sizeof(BlockTQ2_0) == 66);
 
 /// See FormatInfo::decode.
 void decode_tq2_0(const std::byte* blocks, float* out, int64_t n);
+/// See EncodeRow.
+void encode_tq2_0(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 }  // namespace agave
