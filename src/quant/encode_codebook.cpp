@@ -143,12 +143,8 @@ class CodebookSearch {
     /// The best scale of group g by itself: a coarse search, then alternating least squares.
     void fit_group(int g) {
         GroupFit& best = fits_[g];
-        float largest = 0, mean = 0, total = 0;
-        for (int i = 0; i < shape_.group_size; ++i) {
-            largest = std::max(largest, std::fabs(x(g)[i]));
-            mean += w(g)[i] * std::fabs(x(g)[i]);
-            total += w(g)[i];
-        }
+        float largest = 0;
+        for (int i = 0; i < shape_.group_size; ++i) largest = std::max(largest, std::fabs(x(g)[i]));
         if (largest < 1e-30f) {
             evaluate(g, 0, best);
             return;
