@@ -49,29 +49,30 @@ MambaSizes read_mamba_sizes(const ModelFile& file, const Model& model) {
     return sizes;
 }
 
-}  // namespace
+/// One layer's parts. The last layer goes on only with the rows whose logits are wanted, as soon as it can.
+struct NemotronLayer {
+    const ModelFile& file;
+    const Model& model;
+    Graph& g;
+    LayerTensors w;
+    float epsilon;
+    bool last;
 
-/// Nemotron-H (NVIDIA 2025, "Nemotron-H: A Family of Accurate and Efficient Hybrid Mamba-Transformer Models")
-/// and Nemotron 3 Nano: each layer is one of Mamba-2 (Dao and Gu 2024), attention without position embedding,
-/// and an MLP of squared ReLU or a mixture of such, with a single norm and residual. An attention layer has
-/// K/V heads, an MLP a feed-forward length, a Mamba layer neither.
-void build_nemotronh(const ModelFile& file, Model& model) {
-    const std::vector<int64_t> kv_heads = layer_numbers(file, model, "attention.head_count_kv");
-    const std::vector<int64_t> feed_forward = layer_numbers(file, model, "feed_forward_length");
-    const float epsilon = read_epsilon(file, model);
-    Graph& g = model.graph;
+    Value wanted_rows(Value x) const { return last ? g.select_outputs(x) : x; }
 
-    const auto mlp = [&](Value x, const LayerTensors& w, const std::string& suffix) {
+    /// MLP of squared ReLU; the shared expert of a mixture has a suffix.
+    Value mlp(Value x, const std::string& suffix) const {
         const auto matrix = [&](const char* name) -> const Tensor& {
             return w((name + suffix + ".weight").c_str());
         };
         const auto bias = [&](const char* name) { return w.find((name + suffix + ".bias").c_str()); };
         x = g.activate(Nonlinearity::squared_relu, g.linear(x, matrix("ffn_up"), bias("ffn_up")));
         return g.linear(x, matrix("ffn_down"), bias("ffn_down"));
-    };
+    }
 
-    /// DeepSeek-V3's router; in Nemotron 3 Super the experts work in a narrower, latent space.
-    const auto mixture = [&](Value x, const LayerTensors& w) {
+    /// Experts of squared ReLU under DeepSeek-V3's router; in Nemotron 3 Super they work in a narrower,
+    /// latent space.
+    Value mixture(Value x) const {
         const MixtureSizes sizes = read_mixture_sizes(file, model, Scoring::sigmoid);
         const Value router = g.linear(x, w("ffn_gate_inp.weight", sizes.n_experts));
         const Tensor* to_latent = w.find("ffn_latent_down.weight");
@@ -86,63 +87,74 @@ void build_nemotronh(const ModelFile& file, Model& model) {
                        .n_groups_used = sizes.n_groups_used,
                        .renormalize = sizes.renormalize,
                        .scale = sizes.scale});
-        if (to_latent) x = g.linear(x, w("ffn_latent_up.weight"), w.find("ffn_latent_up.bias"));
-        return x;
-    };
+        return to_latent ? g.linear(x, w("ffn_latent_up.weight"), w.find("ffn_latent_up.bias")) : x;
+    }
+
+    Value attention(Value x, int64_t layer_kv_heads) const {
+        const auto [n_heads, kv_heads, head_dim] = read_attention_sizes(file, model, layer_kv_heads);
+        const Value q = g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias"));
+        const Value k = g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias"));
+        const Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
+        const Value attended = g.attention(q, k, v,
+                                           {.n_heads = n_heads,
+                                            .kv_heads = kv_heads,
+                                            .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))});
+        return g.linear(wanted_rows(attended), w("attn_output.weight"), w.find("attn_output.bias"));
+    }
+
+    Value mamba(Value x, const MambaSizes& sizes) const {
+        const int64_t convolved = sizes.inner + 2 * int64_t{sizes.n_groups} * sizes.state_size;
+        const Tensor& in = w("ssm_in.weight", sizes.inner + convolved + sizes.n_heads);
+        if (w.find("ssm_in.bias"))
+            fail(ErrorKind::unsupported, "'%s' has biases in its Mamba layers, which agave does not run",
+                 file.path().c_str());
+        const Value z = g.linear(x, g.row_range(in, 0, sizes.inner));
+        const Value xbc = g.linear(x, g.row_range(in, sizes.inner, convolved));
+        const Value dt = g.linear(x, g.row_range(in, sizes.inner + convolved, sizes.n_heads));
+        const Value y =
+            g.selective_scan(g.convolve(xbc, w("ssm_conv1d.weight"), w.find("ssm_conv1d.bias"), true), dt,
+                             {.dt_bias = &w("ssm_dt.bias"),
+                              .a = &w("ssm_a"),
+                              .d = &w("ssm_d"),
+                              .n_groups = sizes.n_groups,
+                              .state_size = sizes.state_size,
+                              .min_step = kMinStep});
+        const Value gated = g.gate(GateKind::silu, wanted_rows(z), wanted_rows(y));
+        return g.linear(g.group_norm(gated, w("ssm_norm.weight"), sizes.n_groups, epsilon),
+                        w("ssm_out.weight"), w.find("ssm_out.bias"));
+    }
+};
+
+}  // namespace
+
+/// Nemotron-H (NVIDIA 2025, "Nemotron-H: A Family of Accurate and Efficient Hybrid Mamba-Transformer Models")
+/// and Nemotron 3 Nano: each layer is one of Mamba-2 (Dao and Gu 2024), attention without position embedding,
+/// and an MLP of squared ReLU or a mixture of such, with a single norm and residual. An attention layer has
+/// K/V heads, an MLP a feed-forward length, a Mamba layer neither.
+void build_nemotronh(const ModelFile& file, Model& model) {
+    const std::vector<int64_t> kv_heads = layer_numbers(file, model, "attention.head_count_kv");
+    const std::vector<int64_t> feed_forward = layer_numbers(file, model, "feed_forward_length");
+    const float epsilon = read_epsilon(file, model);
+    Graph& g = model.graph;
 
     Value h = g.embed(file.tensor("token_embd.weight"));
-    for (int64_t layer = 0; layer < model.n_layers; layer++) {
-        const LayerTensors w{file, layer};
-        const bool last = layer + 1 == model.n_layers;
-        const size_t index = static_cast<size_t>(layer);
-
+    for (int64_t i = 0; i < model.n_layers; i++) {
+        const size_t index = static_cast<size_t>(i);
+        const NemotronLayer layer{file, model, g, {file, i}, epsilon, i + 1 == model.n_layers};
+        const Tensor& norm = layer.w("attn_norm.weight");
         if (feed_forward[index] > 0) {
-            if (last) h = g.select_outputs(h);
-            const Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-            const bool mixed = w.find("ffn_gate_inp.weight");
-            if (!mixed || w.find("ffn_up_shexp.weight")) h = g.add(h, mlp(x, w, mixed ? "_shexp" : ""));
-            if (mixed) h = g.add(h, mixture(x, w));
-            continue;
-        }
-
-        const Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-        Value mixed;
-        const Tensor *output, *output_bias;
-        if (kv_heads[index] > 0) {
-            const auto [n_heads, n_kv, head_dim] = read_attention_sizes(file, model, kv_heads[index]);
-            const Value q = g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias"));
-            const Value k = g.linear(x, w("attn_k.weight", n_kv * head_dim), w.find("attn_k.bias"));
-            const Value v = g.linear(x, w("attn_v.weight", n_kv * head_dim), w.find("attn_v.bias"));
-            mixed = g.attention(q, k, v,
-                                {.n_heads = n_heads,
-                                 .kv_heads = n_kv,
-                                 .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))});
-            if (last) mixed = g.select_outputs(mixed);
-            output = &w("attn_output.weight"), output_bias = w.find("attn_output.bias");
+            h = layer.wanted_rows(h);
+            const Value x = g.rms_norm(h, norm, epsilon);
+            const bool mixed = layer.w.find("ffn_gate_inp.weight");
+            if (!mixed || layer.w.find("ffn_up_shexp.weight"))
+                h = g.add(h, layer.mlp(x, mixed ? "_shexp" : ""));
+            if (mixed) h = g.add(h, layer.mixture(x));
         } else {
-            const MambaSizes sizes = read_mamba_sizes(file, model);
-            const int64_t convolved = sizes.inner + 2 * int64_t{sizes.n_groups} * sizes.state_size;
-            const Tensor& in = w("ssm_in.weight", sizes.inner + convolved + sizes.n_heads);
-            if (w.find("ssm_in.bias"))
-                fail(ErrorKind::unsupported, "'%s' has biases in its Mamba layers, which agave does not run",
-                     file.path().c_str());
-            Value z = g.linear(x, g.row_range(in, 0, sizes.inner));
-            Value xbc = g.linear(x, g.row_range(in, sizes.inner, convolved));
-            const Value dt = g.linear(x, g.row_range(in, sizes.inner + convolved, sizes.n_heads));
-            xbc = g.convolve(xbc, w("ssm_conv1d.weight"), w.find("ssm_conv1d.bias"), true);
-            Value y = g.selective_scan(xbc, dt,
-                                       {.dt_bias = &w("ssm_dt.bias"),
-                                        .a = &w("ssm_a"),
-                                        .d = &w("ssm_d"),
-                                        .n_groups = sizes.n_groups,
-                                        .state_size = sizes.state_size,
-                                        .min_step = kMinStep});
-            if (last) y = g.select_outputs(y), z = g.select_outputs(z);
-            mixed = g.group_norm(g.gate(GateKind::silu, z, y), w("ssm_norm.weight"), sizes.n_groups, epsilon);
-            output = &w("ssm_out.weight"), output_bias = w.find("ssm_out.bias");
+            const Value x = g.rms_norm(h, norm, epsilon);
+            const Value mixed = kv_heads[index] > 0 ? layer.attention(x, kv_heads[index])
+                                                    : layer.mamba(x, read_mamba_sizes(file, model));
+            h = g.add(layer.wanted_rows(h), mixed);
         }
-        if (last) h = g.select_outputs(h);
-        h = g.add(h, g.linear(mixed, *output, output_bias));
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
