@@ -95,6 +95,29 @@ Value Graph::linear(Value x, const Tensor& weight, const Tensor* bias) {
     return out;
 }
 
+namespace {
+
+/// Throws unless the tensor holds `n_matrices` matrices [n, k]; n 0 accepts any number of rows.
+void check_matrices(const Tensor& weight, int64_t k, int64_t n, int64_t n_matrices) {
+    if (weight.shape[0] != k || (n != 0 && weight.shape[1] != n) || weight.shape[2] != n_matrices ||
+        weight.shape[3] != 1)
+        fail(ErrorKind::bad_file, "tensor '%s' has the shape [%lld, %lld, %lld], expected [%lld, %lld, %lld]",
+             printable(weight.name).c_str(), static_cast<long long>(weight.shape[0]),
+             static_cast<long long>(weight.shape[1]), static_cast<long long>(weight.shape[2]),
+             static_cast<long long>(k), static_cast<long long>(n != 0 ? n : weight.shape[1]),
+             static_cast<long long>(n_matrices));
+}
+
+}  // namespace
+
+Value Graph::head_linear(Value x, const Tensor& weight, int n_heads, int64_t n_kept) {
+    const int64_t head_dim = width(x) / n_heads;
+    check_matrices(weight, head_dim - n_kept, 0, n_heads);
+    const Value out = new_value((weight.shape[1] + n_kept) * n_heads, info(x).rows);
+    operations.push_back(op::HeadLinear{x, &weight, out});
+    return out;
+}
+
 Value Graph::gate(GateKind kind, Value gate_value, Value up) {
     if (width(gate_value) != width(up))
         fail(ErrorKind::bad_file, "a gate of %lld columns meets %lld columns",
@@ -104,17 +127,22 @@ Value Graph::gate(GateKind kind, Value gate_value, Value up) {
     return out;
 }
 
-Value Graph::rope(Value x, const RopeTable& table, int n_heads, bool halves) {
+Value Graph::rope(Value x, const RopeTable& table, int n_heads, bool halves, int64_t begin) {
     size_t index = 0;
     while (index < rope_tables.size() && !(rope_tables[index] == table)) index++;
     if (index == rope_tables.size()) rope_tables.push_back(table);
     const int64_t head_dim = width(x) / n_heads;
-    if (static_cast<int64_t>(table.inverse_frequencies.size()) * 2 > head_dim)
+    if (begin + static_cast<int64_t>(table.inverse_frequencies.size()) * 2 > head_dim)
         fail(ErrorKind::bad_file, "RoPE over %zu dimensions does not fit heads of %lld",
              table.inverse_frequencies.size() * 2, static_cast<long long>(head_dim));
     const Value out = new_value(width(x), info(x).rows);
-    operations.push_back(
-        op::Rope{x, static_cast<int32_t>(index), n_heads, static_cast<int32_t>(head_dim), halves, out});
+    operations.push_back(op::Rope{.x = x,
+                                  .table = static_cast<int32_t>(index),
+                                  .n_heads = n_heads,
+                                  .head_dim = static_cast<int32_t>(head_dim),
+                                  .halves = halves,
+                                  .begin = static_cast<int32_t>(begin),
+                                  .out = out});
     return out;
 }
 
@@ -133,6 +161,24 @@ Value Graph::attention(Value q, Value k, Value v, const AttentionOptions& option
     const Value out = new_value(value_head_dim * options.n_heads, Rows::tokens);
     operations.push_back(op::Attention{q, k, v, static_cast<int32_t>(kv_layers.size() - 1), options.n_heads,
                                        options.scale, options.softcap, options.sinks, out});
+    return out;
+}
+
+Value Graph::latent_attention(Value q, Value latent, Value rest, const AttentionOptions& options) {
+    const int64_t head_dim = width(latent) + width(rest);
+    if (width(q) != head_dim * options.n_heads)
+        fail(ErrorKind::bad_file,
+             "attention of %d heads in %lld columns does not fit a latent of %lld columns and %lld behind it",
+             options.n_heads, static_cast<long long>(width(q)), static_cast<long long>(width(latent)),
+             static_cast<long long>(width(rest)));
+    kv_layers.push_back({{.kv_heads = 1,
+                          .head_dim = static_cast<int>(head_dim),
+                          .value_head_dim = static_cast<int>(width(latent)),
+                          .latent = true},
+                         options.window});
+    const Value out = new_value(width(latent) * options.n_heads, Rows::tokens);
+    operations.push_back(op::Attention{q, rest, latent, static_cast<int32_t>(kv_layers.size() - 1),
+                                       options.n_heads, options.scale, options.softcap, options.sinks, out});
     return out;
 }
 
@@ -158,21 +204,6 @@ Value Graph::add(Value residual, Value x) {
     return residual;
 }
 
-namespace {
-
-/// Throws unless the tensor holds one matrix [n, k] for each expert; n 0 accepts any number of rows.
-void check_experts(const Tensor& weight, int64_t k, int64_t n, int64_t n_experts) {
-    if (weight.shape[0] != k || (n != 0 && weight.shape[1] != n) || weight.shape[2] != n_experts ||
-        weight.shape[3] != 1)
-        fail(ErrorKind::bad_file, "tensor '%s' has the shape [%lld, %lld, %lld], expected [%lld, %lld, %lld]",
-             printable(weight.name).c_str(), static_cast<long long>(weight.shape[0]),
-             static_cast<long long>(weight.shape[1]), static_cast<long long>(weight.shape[2]),
-             static_cast<long long>(k), static_cast<long long>(n != 0 ? n : weight.shape[1]),
-             static_cast<long long>(n_experts));
-}
-
-}  // namespace
-
 Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
     const int64_t n_experts = width(router), ff = options.down->row_elements();
     const bool fused = options.gate == options.up;
@@ -186,9 +217,9 @@ Value Graph::experts(Value x, Value router, const ExpertsOptions& options) {
         options.n_used > group * options.n_groups_used)
         fail(ErrorKind::bad_file, "%d of %lld experts cannot be chosen from %d of %d groups", options.n_used,
              static_cast<long long>(n_experts), options.n_groups_used, options.n_groups);
-    if (options.gate) check_experts(*options.gate, width(x), fused ? 2 * ff : ff, n_experts);
-    check_experts(*options.up, width(x), fused ? 2 * ff : ff, n_experts);
-    check_experts(*options.down, ff, 0, n_experts);
+    if (options.gate) check_matrices(*options.gate, width(x), fused ? 2 * ff : ff, n_experts);
+    check_matrices(*options.up, width(x), fused ? 2 * ff : ff, n_experts);
+    check_matrices(*options.down, ff, 0, n_experts);
     const int64_t out_width = options.down->shape[1];
     if (options.gate_bias) check_vector(*options.gate_bias, ff * n_experts);
     if (options.up_bias) check_vector(*options.up_bias, ff * n_experts);
@@ -341,9 +372,10 @@ const char* operation_name(const Operation& operation) {
         Overloaded{
             [](const op::Embed&) { return "embed"; }, [](const op::RmsNorm&) { return "rms_norm"; },
             [](const op::Linear&) { return "linear"; }, [](const op::Activate&) { return "activate"; },
-            [](const op::Gate&) { return "gate"; }, [](const op::GatedLinear&) { return "gated_linear"; },
-            [](const op::Rope&) { return "rope"; }, [](const op::Attention&) { return "attention"; },
-            [](const op::Add&) { return "add"; }, [](const op::SelectOutputs&) { return "select_outputs"; },
+            [](const op::HeadLinear&) { return "head_linear"; }, [](const op::Gate&) { return "gate"; },
+            [](const op::GatedLinear&) { return "gated_linear"; }, [](const op::Rope&) { return "rope"; },
+            [](const op::Attention&) { return "attention"; }, [](const op::Add&) { return "add"; },
+            [](const op::SelectOutputs&) { return "select_outputs"; },
             [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
             [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; },
             [](const op::Convolve&) { return "convolve"; },

@@ -87,6 +87,13 @@ struct Activate {
     Nonlinearity kind;
     Value out;
 };
+/// Each head of x by a matrix of its own, weight [k, n, n_heads]: a head of out is the product of the head's
+/// first k columns, then the head's other columns as they are.
+struct HeadLinear {
+    Value x;
+    const Tensor* weight;
+    Value out;
+};
 /// out = kind(gate) * up, element by element.
 struct Gate {
     Value gate, up;
@@ -100,17 +107,18 @@ struct GatedLinear {
     GateKind kind;
     Value out;
 };
-/// Rotates the first 2 * n_pairs columns of each head of x.
+/// Rotates the 2 * n_pairs columns from `begin` on of each head of x.
 struct Rope {
     Value x;
     int32_t table;  ///< index into Graph::rope_tables
     int32_t n_heads;
     int32_t head_dim;
     bool halves;  ///< pairs (i, i + n_pairs) as in GPT-NeoX; otherwise (2i, 2i + 1)
+    int32_t begin;
     Value out;
 };
 /// Stores k and v in the layer's pages, then attends from q to all of them that causality and the window
-/// allow.
+/// allow. Of a latent layer, v is the latent and k the columns of K that follow it.
 struct Attention {
     Value q, k, v;
     int32_t kv_layer;  ///< index into Graph::kv_layers
@@ -199,9 +207,10 @@ struct Experts {
 
 }  // namespace op
 
-using Operation = std::variant<op::Embed, op::RmsNorm, op::Linear, op::Activate, op::Gate, op::GatedLinear,
-                               op::Rope, op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts,
-                               op::Scale, op::Slice, op::Convolve, op::SelectiveScan>;
+using Operation =
+    std::variant<op::Embed, op::RmsNorm, op::Linear, op::HeadLinear, op::Activate, op::Gate, op::GatedLinear,
+                 op::Rope, op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale,
+                 op::Slice, op::Convolve, op::SelectiveScan>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -218,8 +227,12 @@ class Graph {
     Value group_norm(Value x, const Tensor& weight, int64_t n_groups, float epsilon);
     Value linear(Value x, const Tensor& weight, const Tensor* bias = nullptr);
     Value activate(Nonlinearity kind, Value x);
+    /// Each of the n_heads heads of x by a matrix of its own, weight [k, n, n_heads], but for the last
+    /// `n_kept` columns of the head, which stay as they are behind the product.
+    Value head_linear(Value x, const Tensor& weight, int n_heads, int64_t n_kept = 0);
     Value gate(GateKind kind, Value gate, Value up);
-    Value rope(Value x, const RopeTable& table, int n_heads, bool halves);
+    /// Rotates the table's columns of each head, from column `begin` of the head on.
+    Value rope(Value x, const RopeTable& table, int n_heads, bool halves, int64_t begin = 0);
     struct AttentionOptions {
         int n_heads = 0;
         int kv_heads = 0;
@@ -230,6 +243,10 @@ class Graph {
     };
     /// Adds a layer to kv_layers.
     Value attention(Value q, Value k, Value v, const AttentionOptions& options);
+    /// Attention of all heads to one shared K, [latent | rest], and V, the latent: multi-head latent
+    /// attention in its absorbed form (DeepSeek-V2, section 2.1.2). Adds a layer to kv_layers that stores K
+    /// alone.
+    Value latent_attention(Value q, Value latent, Value rest, const AttentionOptions& options);
     /// Attention over what the earlier layer kv_layers[kv_layer] has stored for the same tokens.
     Value shared_attention(Value q, int32_t kv_layer, const AttentionOptions& options);
     /// The residual stream: returns residual + x and ends the life of `residual`.

@@ -9,6 +9,9 @@ struct KvShape {
     int kv_heads = 0;
     int head_dim = 0;        ///< of K
     int value_head_dim = 0;  ///< of V
+    /// A latent cache (DeepSeek-V2, section 2.1): one K/V head, whose V is the first value_head_dim columns
+    /// of K and is not stored again.
+    bool latent = false;
 };
 
 /// What one attention layer keeps.

@@ -20,8 +20,11 @@ constexpr int kPageTokens = 64;
 
 /// Bytes of a layer's part of a page. How K and V lie inside it is the backend's choice.
 constexpr size_t page_bytes(const KvShape& shape, KvFormat format) {
+    // Rows of a latent cache are read as whole vectors of 16.
+    const int columns =
+        shape.latent ? (shape.head_dim + 15) / 16 * 16 : shape.head_dim + shape.value_head_dim;
     return static_cast<size_t>(kPageTokens) * static_cast<size_t>(shape.kv_heads) *
-           static_cast<size_t>(shape.head_dim + shape.value_head_dim) * kv_element_bytes(format);
+           static_cast<size_t>(columns) * kv_element_bytes(format);
 }
 
 /// One layer's K and V of one sequence, as a backend sees it: page p covers positions

@@ -117,6 +117,30 @@ const Tensor* LayerTensors::find(const char* name) const {
     return file.find(tensor_name(layer, name));
 }
 
+Value swiglu(Graph& g, Value x, const LayerTensors& w, const char* suffix) {
+    const auto matrix = [&](const char* name) -> const Tensor& {
+        return w(strprintf("ffn_%s%s.weight", name, suffix).c_str());
+    };
+    x = g.gate(GateKind::silu, g.linear(x, matrix("gate")), g.linear(x, matrix("up")));
+    return g.linear(x, matrix("down"));
+}
+
+Value add_mixture(Graph& g, Value h, Value x, const LayerTensors& w, const MixtureSizes& sizes) {
+    Value router = g.linear(x, w("ffn_gate_inp.weight", sizes.n_experts));
+    if (w.find("ffn_gate_shexp.weight")) h = g.add(h, swiglu(g, x, w, "_shexp"));
+    return g.add(h, g.experts(x, router,
+                              {.gate = &w("ffn_gate_exps.weight"),
+                               .up = &w("ffn_up_exps.weight"),
+                               .down = &w("ffn_down_exps.weight"),
+                               .choice_bias = w.find("exp_probs_b.bias"),
+                               .scoring = sizes.scoring,
+                               .n_used = sizes.n_used,
+                               .n_groups = sizes.n_groups,
+                               .n_groups_used = sizes.n_groups_used,
+                               .renormalize = sizes.renormalize,
+                               .scale = sizes.scale}));
+}
+
 const Tensor& output_matrix(const ModelFile& file) {
     const Tensor* output = file.find("output.weight");
     const Tensor& embedding = file.tensor("token_embd.weight");

@@ -61,6 +61,14 @@ struct LayerTensors {
     const Tensor* find(const char* name) const;  ///< nullptr where the file has none
 };
 
+/// The gated MLP with SiLU (Shazeer 2020): down(silu(gate x) * (up x)), by the layer's
+/// ffn_gate<suffix>.weight, ffn_up<suffix>.weight and ffn_down<suffix>.weight.
+Value swiglu(Graph& g, Value x, const LayerTensors& w, const char* suffix);
+
+/// h + mixture of experts of x, and the shared expert of x where the layer has one, by GGUF's usual names:
+/// ffn_gate_inp, ffn_{gate,up,down}_exps, exp_probs_b.bias and ffn_{gate,up,down}_shexp.
+Value add_mixture(Graph& g, Value h, Value x, const LayerTensors& w, const MixtureSizes& sizes);
+
 /// output.weight, or the token embedding where the two are tied.
 const Tensor& output_matrix(const ModelFile& file);
 

@@ -26,10 +26,6 @@ void build_glm4moe(const ModelFile& file, Model& model) {
     model.n_layers -= n_predict_layers;
     Graph& g = model.graph;
 
-    const auto mlp = [&](Value x, const Tensor& gate, const Tensor& up, const Tensor& down) {
-        return g.linear(g.gate(GateKind::silu, g.linear(x, gate), g.linear(x, up)), down);
-    };
-
     Value h = g.embed(file.tensor("token_embd.weight"));
     for (int64_t layer = 0; layer < model.n_layers; layer++) {
         const LayerTensors w{file, layer};
@@ -51,24 +47,10 @@ void build_glm4moe(const ModelFile& file, Model& model) {
         h = g.add(h, g.linear(attended, w("attn_output.weight")));
 
         x = g.rms_norm(h, w("post_attention_norm.weight"), epsilon);
-        if (layer < n_dense_layers) {
-            h = g.add(h, mlp(x, w("ffn_gate.weight"), w("ffn_up.weight"), w("ffn_down.weight")));
-            continue;
-        }
-        Value router = g.linear(x, w("ffn_gate_inp.weight", sizes.n_experts));
-        h = g.add(h,
-                  mlp(x, w("ffn_gate_shexp.weight"), w("ffn_up_shexp.weight"), w("ffn_down_shexp.weight")));
-        h = g.add(h, g.experts(x, router,
-                               {.gate = &w("ffn_gate_exps.weight"),
-                                .up = &w("ffn_up_exps.weight"),
-                                .down = &w("ffn_down_exps.weight"),
-                                .choice_bias = w.find("exp_probs_b.bias"),
-                                .scoring = sizes.scoring,
-                                .n_used = sizes.n_used,
-                                .n_groups = sizes.n_groups,
-                                .n_groups_used = sizes.n_groups_used,
-                                .renormalize = sizes.renormalize,
-                                .scale = sizes.scale}));
+        if (layer < n_dense_layers)
+            h = g.add(h, swiglu(g, x, w, ""));
+        else
+            h = add_mixture(g, h, x, w, sizes);
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));

@@ -23,13 +23,14 @@ struct Case {
     float softcap = 0;
     bool sinks = false;
     KvFormat format = KvFormat::f16;
+    bool latent = false;  ///< V is the first columns of K
 };
 
 std::string describe(const Case& c) {
     return std::to_string(c.n_heads) + "/" + std::to_string(c.kv_heads) + " heads of " +
            std::to_string(c.head_dim) + "/" + std::to_string(c.value_head_dim) + ", " +
            std::to_string(c.n_positions) + " positions, window " + std::to_string(c.window) + ", softcap " +
-           std::to_string(c.softcap) + (c.sinks ? ", sinks" : "") +
+           std::to_string(c.softcap) + (c.sinks ? ", sinks" : "") + (c.latent ? ", latent" : "") +
            (c.format == KvFormat::f16 ? ", f16" : ", f32");
 }
 
@@ -42,6 +43,9 @@ class Sequence {
         k_ = numbers(n * size(c.kv_heads) * size(c.head_dim), 1.0f);
         v_ = numbers(n * size(c.kv_heads) * size(c.value_head_dim), 1.0f);
         sinks_ = numbers(size(c.n_heads), 2.0f);
+        if (c.latent)
+            for (size_t p = 0; p < n; ++p)
+                std::copy_n(&k_[p * size(c.head_dim)], c.value_head_dim, &v_[p * size(c.value_head_dim)]);
         const auto round = [&](float& x) {
             x = c.format == KvFormat::f16 ? half_to_float(float_to_half(x)) : x;
         };
@@ -58,13 +62,14 @@ class Sequence {
         pool_.assign(n_pages * part_bytes, std::byte{0xFF});
         view_ = {pool_.data(), part_bytes, page_ids_.data()};
         for (size_t p = 0; p < n; ++p) {
-            kernels_.store_kv(view_, shape(), c.format, static_cast<int64_t>(p),
-                              &k_[p * size(c.kv_heads) * size(c.head_dim)],
-                              &v_[p * size(c.kv_heads) * size(c.value_head_dim)]);
+            kernels_.store_kv(
+                view_, shape(), c.format, static_cast<int64_t>(p),
+                &k_[p * size(c.kv_heads) * size(c.head_dim) + size(c.latent ? c.value_head_dim : 0)],
+                &v_[p * size(c.kv_heads) * size(c.value_head_dim)]);
         }
     }
 
-    KvShape shape() const { return {c_.kv_heads, c_.head_dim, c_.value_head_dim}; }
+    KvShape shape() const { return {c_.kv_heads, c_.head_dim, c_.value_head_dim, c_.latent}; }
     size_t row_floats() const { return size(c_.n_heads) * size(c_.value_head_dim); }
 
     /// Rows [first, first + n) by the kernels; the items in order, or shuffled, pages before `first_visible`
@@ -172,6 +177,9 @@ const std::vector<Case>& cases() {
         {7, 7, 8, 100, 290, 1},
         {16, 2, 128, 192, 400, 256, 50.0f},
         {64, 64, 8, 8, 600},
+        {20, 1, 144, 128, 270, 0, 0, false, KvFormat::f16, true},
+        {7, 1, 52, 36, 600, 0, 0, true, KvFormat::f32, true},
+        {3, 1, 40, 23, 300, 70, 9.0f, false, KvFormat::f16, true},
     };
     return all;
 }

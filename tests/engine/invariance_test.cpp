@@ -159,8 +159,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"llama-nano", true, KvFormat::f32}, Case{"llama-nano", false, KvFormat::f16},
                     Case{"qwen3-nano", false, KvFormat::f16}, Case{"gemma3-nano", true, KvFormat::f16},
                     Case{"gemma3-nano", false, KvFormat::f32}, Case{"glm4moe-nano", false, KvFormat::f16},
-                    Case{"gptoss-nano", true, KvFormat::f16}, Case{"gemma4e-nano", false, KvFormat::f16},
-                    Case{"nemotronh-nano", true, KvFormat::f32}, Case{"nemotronh-nano", false, KvFormat::f16},
+                    Case{"glm47flash-nano", false, KvFormat::f16},
+                    Case{"glm47flash-nano", true, KvFormat::f32}, Case{"gptoss-nano", true, KvFormat::f16},
+                    Case{"gemma4e-nano", false, KvFormat::f16}, Case{"nemotronh-nano", true, KvFormat::f32},
+                    Case{"nemotronh-nano", false, KvFormat::f16},
                     Case{"nemotronhmoe-nano", true, KvFormat::f16},
                     Case{"nemotronhmoe-nano", false, KvFormat::f16}),
     [](const auto& parameter) { return "case" + std::to_string(parameter.index); });

@@ -73,8 +73,8 @@ TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Oracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
-                                         "glm4-nano", "glm4moe-nano", "gptoss-nano", "gemma4d-nano",
-                                         "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
+                                         "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano",
+                                         "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
                                          "nemotronhmoe-nano", "nemotronh-variant"),
                          [](const auto& parameter) {
                              std::string name = parameter.param;

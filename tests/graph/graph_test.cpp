@@ -61,6 +61,9 @@ TEST(Graph, ShapesThatDisagreeNameTheTensor) {
     EXPECT_THROW(g.head_norm(x, w.vector(48), 1e-5f), Error);
     EXPECT_THROW(g.linear(x, w.matrix(64, 8), &w.vector(9)), Error);
     EXPECT_THROW(g.attention(x, x, x, {.n_heads = 4, .kv_heads = 2, .scale = 1}), Error);
+    EXPECT_THROW(g.latent_attention(x, x, x, {.n_heads = 1, .scale = 1}), Error);
+    EXPECT_THROW(g.head_linear(x, w.matrix(16, 8), 4), Error);
+    EXPECT_THROW(g.rope(x, RopeTable{{1, 1}}, 4, false, 13), Error);
 }
 
 TEST(Graph, FuseFindsGatesAndResiduals) {

@@ -62,6 +62,26 @@ TEST(KvCache, WindowGivesPagesBack) {
     EXPECT_EQ(sequence.first_page[0], 0);
 }
 
+/// What `agave inspect` prints is what the cache hands out, and a latent is not stored a second time as V.
+TEST(KvCache, BytesAreThoseThatAreHeld) {
+    const KvLayer latent{{1, 576, 512, true}, 0}, odd{{1, 40, 24, true}, 0};
+    EXPECT_EQ(page_bytes(latent.shape, KvFormat::f16), 64u * 576u * 2u);
+    EXPECT_EQ(page_bytes(odd.shape, KvFormat::f32), 64u * 48u * 4u);
+    const std::vector<std::vector<KvLayer>> models = {{kFull}, {latent, latent}, {kFull, kSliding, odd}};
+    for (const std::vector<KvLayer>& layers : models)
+        for (const KvFormat format : {KvFormat::f16, KvFormat::f32})
+            for (const int64_t n : {1, 64, 65, 32768}) {
+                KvCache cache(layers, format, n, 1, 512);
+                KvSequence sequence = cache.new_sequence();
+                while (sequence.n_tokens < n) {
+                    const int64_t step = std::min<int64_t>(512, n - sequence.n_tokens);
+                    ASSERT_TRUE(cache.reserve(sequence, step));
+                    cache.commit(sequence, step);
+                }
+                EXPECT_EQ(cache.used_bytes(), kv_bytes(layers, format, n)) << n << " tokens";
+            }
+}
+
 TEST(KvCache, TruncateKeepsWhatTheWindowNeeds) {
     KvCache cache(std::vector<KvLayer>{kSliding}, KvFormat::f16, 100000, 1, 1024);
     KvSequence sequence = cache.new_sequence();

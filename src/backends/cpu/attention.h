@@ -30,7 +30,7 @@ struct AttentionTile {
     int n_units() const { return n_rows * plan.group; }
     int row(int unit) const { return first_row + unit / plan.group; }
     int head(int unit) const { return kv_head * plan.group + unit % plan.group; }
-    float* q(int unit) const { return scratch + places.q + int64_t{unit} * task.shape.head_dim; }
+    float* q(int unit) const { return scratch + places.q + unit * plan.q_stride; }
     float* scores(int unit) const { return scratch + places.scores + int64_t{unit} * kSplitTokens; }
     float* partial(int unit) const { return scratch + places.partials + unit * plan.partial_size; }
     float* state(int unit) const { return scratch + places.states + unit * plan.partial_size; }
@@ -110,7 +110,10 @@ void load_queries(const AttentionTile& tile) {
         float* scaled = tile.q(unit);
         int d = 0;
         for (; d + kFloatLanes <= dim; d += kFloatLanes) store(scaled + d, load(q + d) * splat(factor));
-        if (d < dim) store_partial(scaled + d, load_partial(q + d, dim - d) * splat(factor), dim - d);
+        if (d == dim) continue;
+        // What the stride leaves behind the last column is 0.
+        const int left = static_cast<int>(tile.plan.q_stride) - d;
+        store_partial(scaled + d, load_partial(q + d, dim - d) * splat(factor), left);
     }
 }
 
@@ -220,6 +223,28 @@ void add_page_values(const AttentionTile& tile, const T* values, const T* next, 
     }
 }
 
+/// The scores of all units for the page of latents at `first_key`.
+template <typename T>
+void score_latents(const AttentionTile& tile, const T* rows, int64_t first_key) {
+    const int place = static_cast<int>(first_key % kSplitTokens);
+    for (int unit = 0; unit < tile.n_units();) {
+        const BlockLoops<T>& loops = block_loops(tile.n_units() - unit, rows);
+        loops.score_rows(
+            tile.q(unit), tile.plan.q_stride, rows, tile.keys(unit, first_key, kPageTokens).begin,
+            tile.keys(unit + loops.units - 1, first_key, kPageTokens).end, tile.scores(unit) + place);
+        unit += loops.units;
+    }
+}
+
+/// Adds the weighted latents of the page at `first_key`, which are V as they lie: what the last vector holds
+/// of the columns behind them goes into the padding of `sums`.
+template <typename T>
+void add_latents(const AttentionTile& tile, const T* rows, int64_t first_key, float* sums,
+                 int64_t sum_stride) {
+    const int n_vectors = (tile.task.shape.value_head_dim + kFloatLanes - 1) / kFloatLanes;
+    add_piece(tile, ValuePiece<T>{rows, rows, tile.plan.q_stride, n_vectors}, first_key, sums, sum_stride);
+}
+
 /// The partial results of one split for all units, `stride` floats from unit to unit. `more` says that the
 /// next split follows.
 template <typename T>
@@ -237,6 +262,10 @@ void run_split(const AttentionTile& tile, int64_t split, bool more, float* parti
     const auto values_at = [&](int key) { return keys_at(key) + key_elements(task.shape); };
 
     for (int key = first_page_key; key < end; key += kPageTokens) {
+        if (task.shape.latent) {
+            score_latents(tile, keys_at(key), first_key + key);
+            continue;
+        }
         const int following = key + kPageTokens;
         score_units(tile, keys_at(key), following < end ? keys_at(following) : values_at(first_page_key),
                     first_key + key);
@@ -249,6 +278,10 @@ void run_split(const AttentionTile& tile, int64_t split, bool more, float* parti
         for (int64_t i = 0; i < size - kFloatLanes; i += kFloatLanes) store(partial + i, zero());
     }
     for (int key = first_page_key; key < end; key += kPageTokens) {
+        if (task.shape.latent) {
+            add_latents(tile, keys_at(key), first_key + key, partials, stride);
+            continue;
+        }
         const int following = key + kPageTokens;
         const T* next = following < end ? values_at(following)
                         : more          ? keys_at(kSplitTokens)

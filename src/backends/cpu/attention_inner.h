@@ -71,6 +71,29 @@ void score_page(const float* q, int64_t q_stride, const T* keys, const T* next, 
     }
 }
 
+/// scores[unit][key] = q[unit] . K[key] for at least the keys [begin, end) of a page of rows of `width`
+/// numbers, whole vectors: the lanes are summed over the vectors in order, then by reduce_add's tree.
+template <int Units, typename T>
+void score_rows(const float* q, int64_t width, const T* rows, int begin, int end, float* scores) {
+    constexpr int kKeys = vectors_at_once(Units);
+    for (int first = begin / kKeys * kKeys; first < end; first += kKeys) {
+        F32x16 sum[Units][kKeys];
+        for (int u = 0; u < Units; ++u)
+            for (int j = 0; j < kKeys; ++j) sum[u][j] = zero();
+        const T* row = rows + first * width;
+        for (int64_t d = 0; d < width; d += kFloatLanes) {
+            F32x16 key[kKeys];
+            for (int j = 0; j < kKeys; ++j) key[j] = load_vector(row + j * width + d);
+            for (int u = 0; u < Units; ++u) {
+                const F32x16 query = load(q + u * width + d);
+                for (int j = 0; j < kKeys; ++j) sum[u][j] = fma(query, key[j], sum[u][j]);
+            }
+        }
+        for (int u = 0; u < Units; ++u)
+            for (int j = 0; j < kKeys; ++j) scores[u * kSplitTokens + first + j] = reduce_add(sum[u][j]);
+    }
+}
+
 /// A piece of V: some dimensions of the keys of one page, `stride` elements from key to key. What lies at
 /// `next` is prefetched at the same pace.
 template <typename T>
@@ -122,15 +145,16 @@ void add_values(const float* weights, const ValuePiece<T>& piece, int begin, int
     }
 }
 
-/// The two loops for a block of `units`.
+/// The loops for a block of `units`.
 template <typename T>
 struct BlockLoops {
     int units;
     decltype(&score_page<1, T>) score_page;
+    decltype(&score_rows<1, T>) score_rows;
     decltype(&add_values<1, T>) add_values;
 };
 template <int Units, typename T>
-constexpr BlockLoops<T> kLoopsOf = {Units, score_page<Units, T>, add_values<Units, T>};
+constexpr BlockLoops<T> kLoopsOf = {Units, score_page<Units, T>, score_rows<Units, T>, add_values<Units, T>};
 
 /// The loops for the largest block that is compiled and not larger than the `left` units that remain. Floats,
 /// the less common format, have fewer.

@@ -18,6 +18,11 @@ constexpr int64_t round_up(int64_t n, int64_t multiple) {
 constexpr int64_t kManyItems = 64;
 constexpr int64_t kMaxSplitsPerItem = 8;
 
+/// Latent K is padded to whole vectors, and the queries with it.
+int64_t query_stride(const KvShape& shape) {
+    return shape.latent ? round_up(shape.head_dim, kFloatLanes) : shape.head_dim;
+}
+
 int64_t partial_size(const KvShape& shape) {
     return round_up(shape.value_head_dim, kFloatLanes) + kFloatLanes;
 }
@@ -34,6 +39,7 @@ AttentionPlan plan_attention(const AttentionTask& task) {
     plan.tile_rows = std::max(1, kTileUnits / plan.group);
     plan.n_tiles = (task.n_rows + plan.tile_rows - 1) / plan.tile_rows;
     plan.partial_size = partial_size(task.shape);
+    plan.q_stride = query_stride(task.shape);
 
     const int64_t last_position = task.first_position + task.n_rows - 1;
     plan.first_split = visible_keys(task.first_position, task.window).begin / kSplitTokens;
@@ -60,7 +66,7 @@ AttentionScratch layout_scratch(const KvShape& shape, int group) {
         end += round_up(floats, kFloatLanes);
         return begin;
     };
-    scratch.q = place(units * shape.head_dim);
+    scratch.q = place(units * query_stride(shape));
     scratch.scores = place(units * kSplitTokens);
     scratch.partials = place(units * partial_size(shape));
     scratch.states = place(units * partial_size(shape));

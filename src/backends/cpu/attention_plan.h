@@ -37,13 +37,14 @@ struct AttentionPlan {
     int64_t items_per_tile;
     bool split_keys;       ///< an item is some splits of one tile; otherwise it is a tile with all its splits
     int64_t partial_size;  ///< floats of one partial result: V, padded, then maximum and sum
+    int64_t q_stride;      ///< floats from one scaled query in scratch to the next
 };
 
 AttentionPlan plan_attention(const AttentionTask& task);
 
 /// The places in a thread's scratch, as offsets in floats.
 struct AttentionScratch {
-    int64_t q;         ///< [units, head_dim], scaled
+    int64_t q;         ///< [units, q_stride], scaled
     int64_t scores;    ///< [units, kSplitTokens]
     int64_t partials;  ///< [units, partial_size]: of the split in progress
     int64_t states;    ///< [units, partial_size]: of the splits so far

@@ -99,11 +99,12 @@ void CpuExecutor::set_profiling(bool on) {
 static void count_attention(const BatchSlice& slice, const op::Attention& node, const KvLayer& layer,
                             KvFormat format, double& bytes, double& operations) {
     const double dims = layer.shape.head_dim + layer.shape.value_head_dim;
+    const double stored_dims = layer.shape.latent ? layer.shape.head_dim : dims;
     const auto keys_at = [&](int64_t position) {
         return static_cast<double>(layer.window ? std::min<int64_t>(position + 1, layer.window)
                                                 : position + 1);
     };
-    bytes += keys_at(slice.first_position + slice.n_rows - 1) * layer.shape.kv_heads * dims *
+    bytes += keys_at(slice.first_position + slice.n_rows - 1) * layer.shape.kv_heads * stored_dims *
              static_cast<double>(kv_element_bytes(format));
     for (int r = 0; r < slice.n_rows; r++)
         operations += 2 * keys_at(slice.first_position + r) * node.n_heads * dims;
@@ -121,6 +122,7 @@ void CpuExecutor::note_time(const Run& run, size_t index, double seconds) {
             2.0 * static_cast<double>(weight->n_elements()) * static_cast<double>(run.rows_of(x));
     };
     if (const auto* linear = std::get_if<op::Linear>(&operation)) count_matrix(linear->weight, linear->x);
+    if (const auto* heads = std::get_if<op::HeadLinear>(&operation)) count_matrix(heads->weight, heads->x);
     if (const auto* gated = std::get_if<op::GatedLinear>(&operation)) {
         count_matrix(gated->gate, gated->x);
         count_matrix(gated->up, gated->x);
@@ -152,6 +154,8 @@ std::vector<OperationProfile> CpuExecutor::profile() const {
             name = operation_name(*steps_[i].operation);
             if (const auto* linear = std::get_if<op::Linear>(steps_[i].operation))
                 name += std::string(" ") + format_info(linear->weight->format).name;
+            if (const auto* heads = std::get_if<op::HeadLinear>(steps_[i].operation))
+                name += std::string(" ") + format_info(heads->weight->format).name;
             if (const auto* experts = std::get_if<op::Experts>(steps_[i].operation))
                 name += std::string(" ") + format_info(experts->first().format).name;
             if (const auto* gated = std::get_if<op::GatedLinear>(steps_[i].operation))

@@ -152,7 +152,8 @@ struct Kernels {
     /// out[i] += scale * x[i].
     void (*add_scaled)(const float* x, float scale, int64_t n, float* out);
 
-    /// Stores one token's K [kv_heads * head_dim] and V [kv_heads * value_head_dim] at `position`.
+    /// Stores one token's K [kv_heads * head_dim] and V [kv_heads * value_head_dim] at `position`. Of a
+    /// latent cache, k is only the columns of K behind v.
     void (*store_kv)(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position,
                      const float* k, const float* v);
     /// The work items of an attention task are numbered [0, attention_items(task)), the costly ones first;

@@ -8,7 +8,8 @@
 
 /// How K and V lie in a page part: for each K/V head, K transposed [head_dim][64 tokens] - a lane is a key -
 /// and then V in chunks of 64 dimensions, each [64 tokens][up to 64 dimensions] - a lane is a dimension. So
-/// both products of attention read memory in order and need no sum across lanes.
+/// both products of attention read memory in order and need no sum across lanes. A latent cache, whose V is a
+/// part of K, holds [64 tokens][K, padded with zeros to whole vectors] - a lane is a dimension.
 namespace agave::cpu {
 namespace {
 
@@ -20,6 +21,11 @@ inline int64_t key_elements(const KvShape& shape) {
 }
 inline int64_t head_elements(const KvShape& shape) {
     return int64_t{kPageTokens} * (shape.head_dim + shape.value_head_dim);
+}
+
+/// Elements of one token in a latent cache.
+inline int64_t latent_row(const KvShape& shape) {
+    return (shape.head_dim + 15) / 16 * 16;
 }
 
 /// The page part with `position`. (KvView::page() is inline and so not for code of one instruction-set
@@ -57,11 +63,27 @@ void store_kv_as(T* page, const KvShape& shape, int token, const float* k, const
     }
 }
 
+template <typename T>
+void store_latent_as(T* page, const KvShape& shape, int token, const float* rest, const float* latent) {
+    T* row = page + token * latent_row(shape);
+    for (int d = 0; d < latent_row(shape); d += 16) {
+        float columns[16] = {};
+        for (int i = 0; i < 16 && d + i < shape.head_dim; ++i)
+            columns[i] = d + i < shape.value_head_dim ? latent[d + i] : rest[d + i - shape.value_head_dim];
+        store_vector(row + d, load(columns), 16);
+    }
+}
+
 inline void store_kv(const KvView& kv, const KvShape& shape, KvFormat format, int64_t position,
                      const float* k, const float* v) {
     std::byte* page = page_of(kv, position);
     const int token = static_cast<int>(position % kPageTokens);
-    if (format == KvFormat::f16) {
+    if (shape.latent) {
+        if (format == KvFormat::f16)
+            store_latent_as(reinterpret_cast<uint16_t*>(page), shape, token, k, v);
+        else
+            store_latent_as(reinterpret_cast<float*>(page), shape, token, k, v);
+    } else if (format == KvFormat::f16) {
         store_kv_as(reinterpret_cast<uint16_t*>(page), shape, token, k, v);
     } else {
         store_kv_as(reinterpret_cast<float*>(page), shape, token, k, v);

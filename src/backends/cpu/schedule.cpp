@@ -107,6 +107,8 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             accesses.push_back(scheduler.read_activations(experts->x, step.activation));
             const Activation other = exact ? Activation::float32 : activation_for(experts->up->format);
             if (other != step.activation) accesses.push_back(scheduler.read_activations(experts->x, other));
+        } else if (std::holds_alternative<op::HeadLinear>(operation)) {
+            step.division = Division::columns;
         } else if (std::holds_alternative<op::Attention>(operation) ||
                    std::holds_alternative<op::Convolve>(operation) ||
                    std::holds_alternative<op::SelectiveScan>(operation)) {

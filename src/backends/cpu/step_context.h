@@ -122,6 +122,7 @@ void execute(const StepContext& context, const op::Embed& node);
 void execute(const StepContext& context, const op::RmsNorm& node);
 void execute(const StepContext& context, const op::Linear& node);
 void execute(const StepContext& context, const op::Activate& node);
+void execute(const StepContext& context, const op::HeadLinear& node);
 void execute(const StepContext& context, const op::Gate& node);
 void execute(const StepContext& context, const op::GatedLinear& node);
 void execute(const StepContext& context, const op::Rope& node);

@@ -55,6 +55,44 @@ void execute(const StepContext& context, const op::Linear& node) {
         });
 }
 
+void execute(const StepContext& context, const op::HeadLinear& node) {
+    const Run& run = context.run;
+    const Matrix x = run.at(node.x), out = run.at(node.out);
+    const int64_t n_rows = run.rows_of(node.x), n_threads = run.team.n_threads();
+    const int64_t k = node.weight->shape[0], n = node.weight->shape[1], n_heads = node.weight->shape[2];
+    const int64_t head_dim = run.graph.width(node.x) / n_heads, kept = head_dim - k;
+    const Activation activation = run.activation_for(node.weight->format);
+    const size_t row_bytes = activation_row_bytes(activation, k);
+    std::byte* rows = run.workspace.head_rows[static_cast<size_t>(context.thread)];
+    // A piece is some columns of one head; whoever takes it turns the head's rows into activations first.
+    const int64_t pieces = std::clamp<int64_t>((kPiecesPerThread * n_threads + n_heads - 1) / n_heads, 1,
+                                               (n + kPanelRows - 1) / kPanelRows);
+    const int64_t columns = ((n + pieces - 1) / pieces + kPanelRows - 1) / kPanelRows * kPanelRows;
+    const int64_t per_head = (n + columns - 1) / columns;
+    for (int64_t item;
+         (item = context.next_item.fetch_add(1, std::memory_order_relaxed)) < per_head * n_heads;) {
+        const int64_t head = item / per_head, begin = item % per_head * columns;
+        float* to = out.data + head * (n + kept);
+        for (int64_t r = 0; r < n_rows; r++) {
+            const float* from = x.row(r) + head * head_dim;
+            run.kernels.quantize_row(activation, from, k, rows + static_cast<size_t>(r) * row_bytes);
+            if (begin == 0) std::copy(from + k, from + head_dim, to + r * out.stride + n);
+        }
+        run.kernels.matmul(
+            {.weights = {node.weight->data + static_cast<size_t>(head * n) * node.weight->row_bytes(),
+                         node.weight->format, k, node.weight->row_bytes()},
+             .row_begin = begin,
+             .row_end = std::min(begin + columns, n),
+             .activation = activation,
+             .activations = rows,
+             .n_rows = static_cast<int>(n_rows),
+             .out = to,
+             .out_stride = out.stride,
+             .accumulate = false,
+             .scratch = context.scratch()});
+    }
+}
+
 void execute(const StepContext& context, const op::GatedLinear& node) {
     const Run& run = context.run;
     const Matrix out = run.at(node.out);

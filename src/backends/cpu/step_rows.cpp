@@ -83,7 +83,7 @@ void execute(const StepContext& context, const op::Rope& node) {
     const Range rows = context.my_rows(node.out);
     copy_rows(run.at(node.x), out, rows, run.graph.width(node.x));
     for (int64_t r = rows.begin; r < rows.end; r++)
-        run.kernels.rope(out.row(r), node.n_heads, node.head_dim, n_pairs, node.halves,
+        run.kernels.rope(out.row(r) + node.begin, node.n_heads, node.head_dim, n_pairs, node.halves,
                          run.workspace.cosines[table] + r * n_pairs,
                          run.workspace.sines[table] + r * n_pairs);
 }

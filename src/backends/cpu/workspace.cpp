@@ -24,6 +24,7 @@ struct Carver {
 struct Sizes {
     size_t quantized[4] = {};  ///< bytes, by Activation
     size_t thread_scratch = 64;
+    size_t head_row = 0;  ///< bytes of one row of a head
     // Of mixtures of experts, for one row: the most over all of them.
     size_t n_used = 0, n_experts = 0;
     size_t gate_input = 0, up_input = 0, hidden = 0, down_input = 0,
@@ -66,6 +67,11 @@ Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_row
             measure_experts(graph, *experts, activation_for, exact, sizes);
         } else if (const auto* scan = std::get_if<op::SelectiveScan>(step.operation)) {
             sizes.thread_scratch = std::max(sizes.thread_scratch, scan_scratch_bytes(*scan));
+        } else if (const auto* heads = std::get_if<op::HeadLinear>(step.operation)) {
+            const int64_t k = heads->weight->shape[0];
+            const Activation activation = exact ? Activation::float32 : activation_for(heads->weight->format);
+            sizes.head_row = std::max(sizes.head_row, activation_row_bytes(activation, k));
+            sizes.thread_scratch = std::max(sizes.thread_scratch, matmul_scratch_bytes(k));
         } else if (step.division == Division::columns) {
             for (Value x : inputs_of(*step.operation))
                 sizes.thread_scratch = std::max(sizes.thread_scratch, matmul_scratch_bytes(graph.width(x)));
@@ -103,10 +109,12 @@ Workspace::Workspace(const Graph& graph, const MemoryPlan& plan, const std::vect
         experts.scores.clear();
         scratch.clear();
         gate_scratch.clear();
+        head_rows.clear();
         for (int thread = 0; thread < n_threads; thread++) {
             scratch.push_back(carver.take<std::byte>(sizes.thread_scratch));
             gate_scratch.push_back(carver.take<float>(rows * kGateColumns));
             experts.scores.push_back(carver.take<float>(2 * sizes.n_experts));
+            head_rows.push_back(carver.take<std::byte>(rows * sizes.head_row));
         }
         return carver.used;
     };

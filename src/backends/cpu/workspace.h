@@ -41,8 +41,9 @@ struct Workspace {
     std::byte* quantized[4] = {};   ///< by Activation: the rows that matrix products read
     std::vector<float*> cosines;    ///< by RoPE table: [max_rows, n_pairs]
     std::vector<float*> sines;
-    std::vector<std::byte*> scratch;   ///< by thread, for matmul and attention
-    std::vector<float*> gate_scratch;  ///< by thread: [max_rows, kGateColumns]
+    std::vector<std::byte*> scratch;    ///< by thread, for matmul and attention
+    std::vector<float*> gate_scratch;   ///< by thread: [max_rows, kGateColumns]
+    std::vector<std::byte*> head_rows;  ///< by thread: [max_rows, activation row] of one head (HeadLinear)
     ExpertsWorkspace experts;
     std::vector<float> attention_partials;  ///< grown before a run that needs more
 };

@@ -1,0 +1,132 @@
+#include <cmath>
+
+#include "base/error.h"
+#include "models/common.h"
+
+namespace agave {
+
+namespace {
+
+/// Hugging Face builds the norms of both latents with its class's default, whatever rms_norm_eps is; GGUF has
+/// no key for it.
+constexpr float kLatentEpsilon = 1e-6f;
+
+struct LatentSizes {
+    int n_heads;
+    int64_t nope;     ///< columns of a query or key head that RoPE leaves alone
+    int64_t rope;     ///< columns that it rotates
+    int64_t value;    ///< columns of a value head
+    int64_t kv_lora;  ///< columns of the latent that keys and values are made from
+    int64_t q_lora;   ///< of the queries' latent; 0: queries are made from the residual stream
+};
+
+LatentSizes read_latent_sizes(const ModelFile& file, const Model& model) {
+    const Metadata& metadata = file.metadata();
+    const auto read = [&](const char* suffix, int64_t lowest) {
+        return metadata.integer(key(model, suffix), lowest, 1 << 16);
+    };
+    if (file.find("blk.0.attn_kv_b.weight"))
+        fail(
+            ErrorKind::unsupported,
+            "'%s' holds attn_kv_b whole, which old converters wrote; agave needs attn_k_b and attn_v_b, into "
+            "which a current converter splits it",
+            file.path().c_str());
+    LatentSizes sizes{};
+    sizes.n_heads = static_cast<int>(metadata.integer(key(model, "attention.head_count"), 1, 4096));
+    sizes.rope = read("rope.dimension_count", 2);
+    sizes.nope = read("attention.key_length_mla", sizes.rope + 1) - sizes.rope;
+    sizes.value = read("attention.value_length_mla", 1);
+    sizes.kv_lora = read("attention.kv_lora_rank", 1);
+    sizes.q_lora = metadata.integer_or(key(model, "attention.q_lora_rank"), 0, 0, 1 << 16);
+    if (sizes.rope % 2 != 0)
+        fail(ErrorKind::bad_file, "'%s': %s is %lld, expected an even number", file.path().c_str(),
+             key(model, "rope.dimension_count").c_str(), static_cast<long long>(sizes.rope));
+    return sizes;
+}
+
+/// RoPE, and what YaRN multiplies the attention scores by: its magnitude squared, which DeepSeek applies to
+/// the whole score and not only to the rotated columns.
+struct ScoreScaling {
+    RopeTable rope;
+    float factor;
+};
+
+ScoreScaling read_score_scaling(const ModelFile& file, const Model& model, int64_t rope_dims) {
+    const Metadata& metadata = file.metadata();
+    ScoreScaling scaling{
+        scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), rope_dims), 1.0f};
+    const double multiplier = metadata.number_or(key(model, "rope.scaling.yarn_log_multiplier"), 0.0);
+    if (multiplier != 0 && metadata.text_or(key(model, "rope.scaling.type"), "none") == "yarn") {
+        const double factor = metadata.number(key(model, "rope.scaling.factor"));
+        const double magnitude = 1.0 + multiplier * std::log(factor);
+        scaling.rope.magnitude = 1.0f;
+        scaling.factor = static_cast<float>(magnitude * magnitude);
+    }
+    return scaling;
+}
+
+/// Multi-head latent attention in its absorbed form (section 2.1.2 of the paper): the matrix that would
+/// expand latents to keys is applied to the queries instead, and the one that would expand them to values to
+/// the result, so that attention runs over the latents as they are cached. Returns the heads' latents.
+Value attend(Graph& g, const LayerTensors& w, const LatentSizes& sizes, const ScoreScaling& scaling,
+             Value x) {
+    const int64_t q_width = sizes.n_heads * (sizes.nope + sizes.rope);
+    Value q;
+    if (sizes.q_lora != 0) {
+        q = g.rms_norm(g.linear(x, w("attn_q_a.weight", sizes.q_lora)), w("attn_q_a_norm.weight"),
+                       kLatentEpsilon);
+        q = g.linear(q, w("attn_q_b.weight", q_width));
+    } else {
+        q = g.linear(x, w("attn_q.weight", q_width));
+    }
+    q = g.rope(q, scaling.rope, sizes.n_heads, false, sizes.nope);
+    q = g.head_linear(q, w("attn_k_b.weight"), sizes.n_heads, sizes.rope);
+
+    const Tensor& kv_a = w("attn_kv_a_mqa.weight", sizes.kv_lora + sizes.rope);
+    Value latent = g.rms_norm(g.linear(x, g.row_range(kv_a, 0, sizes.kv_lora)), w("attn_kv_a_norm.weight"),
+                              kLatentEpsilon);
+    Value rotated = g.rope(g.linear(x, g.row_range(kv_a, sizes.kv_lora, sizes.rope)), scaling.rope, 1, false);
+    const float scale = scaling.factor / std::sqrt(static_cast<float>(sizes.nope + sizes.rope));
+    return g.latent_attention(q, latent, rotated, {.n_heads = sizes.n_heads, .scale = scale});
+}
+
+}  // namespace
+
+/// DeepSeek-V2 (DeepSeek-AI 2024, arXiv:2405.04434) and what shares its shape, above all GLM-4.7-Flash:
+/// multi-head latent attention, then, after some dense layers, mixtures of experts with a shared expert.
+/// Scores are sigmoids with a correction bias for the choice (DeepSeek-V3, section 2.1.2) unless the file
+/// names another function. The layers for multi-token prediction at the end are not run.
+void build_deepseek2(const ModelFile& file, Model& model) {
+    const Metadata& metadata = file.metadata();
+    const LatentSizes sizes = read_latent_sizes(file, model);
+    const ScoreScaling scaling = read_score_scaling(file, model, sizes.rope);
+    const float epsilon = read_epsilon(file, model);
+    const MixtureSizes mixture = read_mixture_sizes(file, model, Scoring::sigmoid);
+    model.n_layers -= metadata.integer_or(key(model, "nextn_predict_layers"), 0, 0, model.n_layers - 1);
+    const int64_t n_dense_layers =
+        metadata.integer_or(key(model, "leading_dense_block_count"), 0, 0, INT32_MAX);
+    Graph& g = model.graph;
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+
+        Value attended = attend(g, w, sizes, scaling, g.rms_norm(h, w("attn_norm.weight"), epsilon));
+        if (layer + 1 == model.n_layers) {
+            attended = g.select_outputs(attended);
+            h = g.select_outputs(h);
+        }
+        Value values = g.head_linear(attended, w("attn_v_b.weight"), sizes.n_heads);
+        h = g.add(h, g.linear(values, w("attn_output.weight")));
+
+        Value x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
+        if (layer < n_dense_layers)
+            h = g.add(h, swiglu(g, x, w, ""));
+        else
+            h = add_mixture(g, h, x, w, mixture);
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave
