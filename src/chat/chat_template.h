@@ -6,13 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace agave::chat {
+#include "chat/reply/reply.h"
 
-/// A call that the model made.
-struct ToolCall {
-    std::string id, name;
-    std::string arguments_json;  ///< a JSON object; empty means {}
-};
+namespace agave::chat {
 
 /// One message of a conversation, as OpenAI's chat API has it.
 struct Message {
