@@ -18,6 +18,41 @@ struct Style {
     bool none_content = true;        ///< for a message that has only tool calls; else ""
 };
 
+/// A way to switch reasoning: a variable's values as JSON (null: leave it undefined), or words in the system
+/// message where the variable is null.
+struct SwitchRow {
+    const char* sign;  ///< in templates that may have it
+    const char* variable;
+    const char* off;
+    const char* on;
+};
+// The first row that makes a difference is the template's own.
+constexpr SwitchRow switch_rows[] = {
+    {"enable_thinking", "enable_thinking", "false", "true"},
+    {"thinking", "thinking", "false", "true"},
+    {"thinking_budget", "thinking_budget", "0", nullptr},
+    {"'no_think'", "reasoning_effort", "\"no_think\"", "\"high\""},
+    {"'none'", "reasoning_effort", "\"none\"", "\"high\""},
+    {"/no_think", nullptr, "/no_think", "/think"},
+    {"detailed thinking", nullptr, "detailed thinking off", "detailed thinking on"},
+};
+constexpr const char* effort_variables[] = {"reasoning_effort", "thinking_effort"};
+
+/// What a reasoning setting adds to a conversation.
+struct ReasoningUse {
+    const SwitchRow* row = nullptr;
+    bool on = true;
+    const char* effort_variable = nullptr;
+    const char* effort = nullptr;  ///< as JSON
+};
+
+Message said(const char* role, const std::string& content) {
+    Message message;
+    message.role = role;
+    message.content = content;
+    return message;
+}
+
 Value text_value(const std::string& text) {
     return Value::string(text);
 }
@@ -65,15 +100,27 @@ const char* find_reasoning_key(const std::string& source) {
 struct Template::State {
     jinja::Program program;
     const char* reasoning_key;
-    std::once_flag style_known;
+    std::once_flag style_known, reasoning_known;
     Style style;
+    const SwitchRow* reasoning_switch = nullptr;
+    const char* effort_variable = nullptr;
 
-    std::string render(const std::vector<Message>& messages, const RenderOptions& options,
-                       const Style& how) const {
+    std::string render(const std::vector<Message>& messages, const RenderOptions& options, const Style& how,
+                       const ReasoningUse& reasoning) const {
         jinja::Heap heap;
         const jinja::HeapUse use(heap);
         Value list = Value::new_list();
-        for (const Message& message : messages) push(list, message_value(message, how, reasoning_key));
+        const char* words = reasoning.row && !reasoning.row->variable
+                                ? (reasoning.on ? reasoning.row->on : reasoning.row->off)
+                                : nullptr;
+        const bool has_system = !messages.empty() && messages[0].role == "system";
+        if (words && !has_system) push(list, message_value(said("system", words), how, reasoning_key));
+        for (const Message& message : messages) {
+            if (words && has_system && &message == &messages[0])
+                push(list, message_value(said("system", message.content + "\n" + words), how, reasoning_key));
+            else
+                push(list, message_value(message, how, reasoning_key));
+        }
         Value context = Value::dict();
         context.set("messages", list);
         Value tools = Value::none();
@@ -88,7 +135,9 @@ struct Template::State {
         context.set("add_generation_prompt", Value::boolean(options.add_generation_prompt));
         if (!options.bos_token.empty()) context.set("bos_token", text_value(options.bos_token));
         if (!options.eos_token.empty()) context.set("eos_token", text_value(options.eos_token));
-        if (options.enable_thinking) context.set("enable_thinking", Value::boolean(*options.enable_thinking));
+        if (reasoning.row && reasoning.row->variable)
+            set_json(context, reasoning.row->variable, reasoning.on ? reasoning.row->on : reasoning.row->off);
+        if (reasoning.effort) set_json(context, reasoning.effort_variable, reasoning.effort);
         if (!options.variables_json.empty()) {
             const Value more = jinja::parse_json(options.variables_json, "the template's variables");
             if (!more.is(jinja::Type::dict))
@@ -99,16 +148,59 @@ struct Template::State {
         return jinja::render(program, context, {}, options.now);
     }
 
+    static void set_json(Value& context, const char* variable, const char* json) {
+        if (json) context.set(variable, jinja::parse_json(json, variable));
+    }
+
+    /// The prompt of a short question, or "" where the template refuses it.
+    std::string probe(const ReasoningUse& reasoning) const {
+        RenderOptions options;
+        options.bos_token = options.eos_token = "</s>";
+        options.now = 0;
+        try {
+            return render({said("user", "Hi")}, options, {}, reasoning);
+        } catch (const Error&) {
+            return {};
+        }
+    }
+
+    void find_reasoning() {
+        const auto holds = [&](const char* text) { return program.source.find(text) != std::string::npos; };
+        for (const SwitchRow& row : switch_rows) {
+            if (reasoning_switch || !holds(row.sign)) continue;
+            const std::string off = probe({&row, false}), on = probe({&row, true});
+            if (!off.empty() && !on.empty() && off != on) reasoning_switch = &row;
+        }
+        for (const char* variable : effort_variables) {
+            if (effort_variable || !holds(variable)) continue;
+            const std::string low = probe({reasoning_switch, true, variable, "\"low\""});
+            const std::string high = probe({reasoning_switch, true, variable, "\"high\""});
+            if (!low.empty() && !high.empty() && low != high) effort_variable = variable;
+        }
+    }
+
+    ReasoningUse use_of(Reasoning setting) {
+        if (setting == Reasoning::automatic) return {};
+        std::call_once(reasoning_known, [this] { find_reasoning(); });
+        if (!reasoning_switch && !effort_variable)
+            fail(ErrorKind::usage, "the model's chat template has no switch for reasoning");
+        if (setting == Reasoning::off && !reasoning_switch)
+            fail(ErrorKind::usage,
+                 "the model's chat template cannot switch reasoning off, only set it to low, medium or high");
+        if (setting <= Reasoning::on) return {reasoning_switch, setting == Reasoning::on, nullptr, nullptr};
+        if (!effort_variable)
+            fail(ErrorKind::usage, "the model's chat template switches reasoning on and off only");
+        constexpr const char* efforts[] = {"\"low\"", "\"medium\"", "\"high\""};
+        return {reasoning_switch, true, effort_variable,
+                efforts[static_cast<int>(setting) - static_cast<int>(Reasoning::low)]};
+    }
+
     /// Tries a conversation with a tool call in each style and takes the first whose text looks right.
     Style find_style() const {
         constexpr const char* probe = "agave_probe";
-        Message question, answer, result;
-        question.role = "user";
-        question.content = "question";
-        answer.role = "assistant";
+        const Message question = said("user", "question");
+        Message answer = said("assistant", ""), result = said("tool", "result");
         answer.tool_calls = {{"abcdefghi", "lookup", "{\"agave_probe\": \"value\"}"}};
-        result.role = "tool";
-        result.content = "result";
         result.tool_call_id = "abcdefghi";
         result.name = "lookup";
         RenderOptions options;
@@ -121,7 +213,7 @@ struct Template::State {
         for (const Style candidate :
              {Style{false, true}, Style{false, false}, Style{true, true}, Style{true, false}}) {
             try {
-                const std::string text = render({question, answer, result}, options, candidate);
+                const std::string text = render({question, answer, result}, options, candidate, {});
                 const auto has = [&](const char* part) { return text.find(part) != std::string::npos; };
                 const bool python_text = has("{'agave_probe'"), quoted_twice = has("{\\\"agave_probe");
                 const bool wrote_none = candidate.none_content && !names_none && has("None");
@@ -147,7 +239,17 @@ std::string Template::render(const std::vector<Message>& messages, const RenderO
     bool has_calls = false;
     for (const Message& message : messages) has_calls = has_calls || !message.tool_calls.empty();
     if (has_calls) std::call_once(state_->style_known, [this] { state_->style = state_->find_style(); });
-    return state_->render(messages, options, has_calls ? state_->style : Style());
+    return state_->render(messages, options, has_calls ? state_->style : Style(),
+                          state_->use_of(options.reasoning));
+}
+
+ReasoningSupport Template::reasoning_support() const {
+    std::call_once(state_->reasoning_known, [this] { state_->find_reasoning(); });
+    return {state_->reasoning_switch != nullptr, state_->effort_variable != nullptr};
+}
+
+ReplySyntax Template::reply_syntax() const {
+    return find_reply_syntax(state_->program.source);
 }
 
 }  // namespace agave::chat

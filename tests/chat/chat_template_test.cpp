@@ -63,12 +63,95 @@ TEST(ChatTemplate, PassesTheVariables) {
     options.now = 1767323045;
     EXPECT_EQ(chat.render({}, options), "<s>|False|False|True|True|2026-01-02||0");
     options.eos_token = "</s>";
-    options.enable_thinking = false;
     options.tools_json = R"([{"type": "function"}])";
-    options.variables_json = R"({"extra": 7, "bos_token": "<bos>"})";
+    options.variables_json = R"({"extra": 7, "bos_token": "<bos>", "enable_thinking": false})";
     EXPECT_EQ(chat.render({}, options), "<bos>|True|True|False|True|2026-01-02|7|0");
     options.tools_json = "[]";
     EXPECT_EQ(chat.render({}, options), "<bos>|True|True|True|True|2026-01-02|7|0");
+}
+
+TEST(ChatTemplate, SwitchesReasoningAsTheTemplateDoes) {
+    const auto prompt = [](const std::string& source, Reasoning reasoning, const char* system = nullptr) {
+        RenderOptions options;
+        options.reasoning = reasoning;
+        std::vector<Message> messages = {message("user", "Hi")};
+        if (system) messages.insert(messages.begin(), message("system", system));
+        try {
+            return Template(source).render(messages, options);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage);
+            return "refused: " + std::string(error.what());
+        }
+    };
+    const std::string flag = "{{ enable_thinking if enable_thinking is defined else 'default' }}";
+    EXPECT_EQ(prompt(flag, Reasoning::automatic), "default");
+    EXPECT_EQ(prompt(flag, Reasoning::on), "True");
+    EXPECT_EQ(prompt(flag, Reasoning::off), "False");
+    EXPECT_EQ(prompt(flag, Reasoning::high),
+              "refused: the model's chat template switches reasoning on and off only");
+    EXPECT_EQ(prompt("{% if thinking %}yes{% else %}no{% endif %}", Reasoning::on), "yes");
+    const std::string effort = "{{ reasoning_effort | default('medium') }}";
+    EXPECT_EQ(prompt(effort, Reasoning::on), "medium");
+    EXPECT_EQ(prompt(effort, Reasoning::low), "low");
+    EXPECT_EQ(
+        prompt(effort, Reasoning::off),
+        "refused: the model's chat template cannot switch reasoning off, only set it to low, medium or high");
+    const std::string words = "{# /no_think #}{% for m in messages %}[{{ m.content }}]{% endfor %}";
+    EXPECT_EQ(prompt(words, Reasoning::off), "[/no_think][Hi]");
+    EXPECT_EQ(prompt(words, Reasoning::off, "Be brief."), "[Be brief.\n/no_think][Hi]");
+    EXPECT_EQ(prompt(words, Reasoning::automatic, "Be brief."), "[Be brief.][Hi]");
+    EXPECT_EQ(prompt("{# enable_thinking #}{{ messages[0].content }}", Reasoning::off),
+              "refused: the model's chat template has no switch for reasoning");
+}
+
+TEST(ChatTemplate, SharedTemplatesSwitchReasoning) {
+    const std::string folder = AGAVE_SHARED "/templates/";
+    if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;
+    struct Case {
+        const char* name;
+        bool on_off, effort;
+        const char *off, *on;  ///< what the prompt holds then and not otherwise
+    };
+    const Case cases[] = {
+        {"Qwen-Qwen3-0.6B", true, false, "<think>\n\n</think>", ""},
+        {"Qwen3.5-4B", true, false, "<think>\n\n</think>", ""},
+        {"GLM-4.6", true, false, "/nothink", ""},
+        {"GLM-4.7-Flash", true, false, "</think>", "<think>"},
+        {"NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", true, false, "<think></think>", "<think>\n"},
+        {"NVIDIA-Nemotron-Nano-v2", true, false, "<think></think>", "<think>\n"},
+        {"HuggingFaceTB-SmolLM3-3B", true, false, "/no_think", "/think\n"},
+        {"google-gemma-4-31B-it", true, false, "<|channel>thought\n<channel|>", "<|think|>"},
+        {"deepseek-ai-DeepSeek-V3.1", true, false, "</think>", "<think>"},
+        {"ByteDance-Seed-OSS", true, false, "<seed:cot_budget_reflect>", ""},
+        {"openai-gpt-oss-120b", false, true, "", ""},
+        {"Qwen-Qwen2.5-7B-Instruct", false, false, "", ""},
+        {"Qwen3-Coder", false, false, "", ""},
+        {"meta-llama-Llama-3.1-8B-Instruct", false, false, "", ""},
+        {"mistralai-Mistral-Nemo-Instruct-2407", false, false, "", ""},
+    };
+    for (const Case& c : cases) {
+        const Template chat(read_file(folder + c.name + ".jinja"));
+        const ReasoningSupport support = chat.reasoning_support();
+        EXPECT_EQ(support.on_off, c.on_off) << c.name;
+        EXPECT_EQ(support.effort, c.effort) << c.name;
+        RenderOptions options;
+        options.bos_token = "<s>";
+        options.eos_token = "</s>";
+        const auto prompt = [&](Reasoning reasoning) {
+            options.reasoning = reasoning;
+            return chat.render({message("user", "Hi")}, options);
+        };
+        if (c.on_off) {
+            const std::string on = prompt(Reasoning::on), off = prompt(Reasoning::off);
+            EXPECT_NE(off.find(c.off), std::string::npos) << c.name << off;
+            EXPECT_EQ(on.find(c.off), std::string::npos) << c.name << on;
+            EXPECT_NE(on.find(c.on), std::string::npos) << c.name << on;
+        }
+        if (c.effort) {
+            EXPECT_NE(prompt(Reasoning::high).find("Reasoning: high"), std::string::npos);
+            EXPECT_NE(prompt(Reasoning::on).find("Reasoning: medium"), std::string::npos);
+        }
+    }
 }
 
 TEST(ChatTemplate, GivesReasoningUnderTheNameThatTheTemplateReads) {
