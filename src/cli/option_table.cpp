@@ -12,6 +12,11 @@ constexpr OptionInfo options[] = {
      "a system message before the prompt; the model must have a chat template", kRun},
     {"raw", 0, nullptr, &Options::raw, 0, 0, nullptr, "Prompt",
      "continue the prompt as plain text, without the model's chat template", kRun},
+    {"reasoning", 0, "auto|on|off|low|medium|high", &Options::reasoning, 0, 0, nullptr, "Prompt",
+     "whether, or how much, the model thinks before it answers, as far as its chat template can tell it; "
+     "auto "
+     "leaves that to the template",
+     kRun},
 
     {"max-tokens", 'n', "N", &Options::max_tokens, 1, kMaxTokens,
      "to the end of the answer or of the context", "Generation", "generate at most N tokens", kRun},
@@ -58,6 +63,10 @@ constexpr OptionInfo options[] = {
 
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
      kRun | kInspect | kTokenize | kPerplexity | kBench | kList},
+    {"show-reasoning", 0, "auto|always|never", &Options::show_reasoning, 0, 0, nullptr, "Output",
+     "print what the model thinks before its answer, dimmed or between <think> and </think>; auto is on a "
+     "terminal, so that pipes and files get the answer alone",
+     kRun},
     {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output", "print no statistics and no progress",
      kRun | kPerplexity | kPull | kRemove},
     {"verbose", 'V', nullptr, &Options::verbose, 0, 0, nullptr, "Output",
@@ -123,7 +132,9 @@ constexpr OptionInfo options[] = {
     {"markdown", 0, nullptr, &Options::markdown, 0, 0, nullptr, "General",
      "the reference of all commands, as docs/cli.md has it", kHelp},
     {"color", 0, "auto|always|never", &Options::color, 0, 0, nullptr, "General",
-     "color on standard error; auto is on a terminal where NO_COLOR is not set", kEngine},
+     "color on standard error, and of reasoning on standard output; auto is on a terminal where NO_COLOR is "
+     "not set",
+     kEngine},
     {"help", 'h', nullptr, &Options::help, 0, 0, nullptr, "General", "print this help", kEvery},
 };
 
@@ -133,7 +144,8 @@ constexpr CommandInfo commands[] = {
      "newline at its end). A model with a chat template gets the prompt as the user's message; other models, "
      "and --raw, continue it. Ctrl-C ends the answer (exit status 130), a second one the program. `agave "
      "MODEL [PROMPT]` is short for this command. Statistics go to standard error.",
-     "`{\"text\", \"finish_reason\": \"stop\" | \"length\" | \"context\" | \"interrupted\", \"tokens\": [ids "
+     "`{\"text\", \"reasoning\", \"finish_reason\": \"stop\" | \"length\" | \"context\" | \"interrupted\", "
+     "\"tokens\": [ids "
      "of the answer], \"prompt_tokens\", \"seed\", \"timings\": {\"prefill_seconds\", "
      "\"prefill_tokens_per_second\", \"decode_seconds\", \"decode_tokens_per_second\", "
      "\"first_token_seconds\"}, \"peak_resident_bytes\"}`",

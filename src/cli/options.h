@@ -36,6 +36,8 @@ struct Options {
 
     std::string system;
     bool raw = false;
+    std::string reasoning = "auto";
+    std::string show_reasoning = "auto";
     int64_t max_tokens = 0;
     std::vector<std::string> stops;
 

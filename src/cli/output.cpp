@@ -17,7 +17,8 @@ namespace agave::cli {
 
 namespace {
 
-std::optional<bool> colored;
+std::optional<bool> colored;         ///< standard error
+std::optional<bool> output_colored;  ///< standard output
 
 [[noreturn]] void fail_output() {
     if (errno == EPIPE) throw OutputClosed{};
@@ -59,12 +60,19 @@ void flush_output() {
 
 void set_color(std::string_view mode) {
     const char* no_color = std::getenv("NO_COLOR");
-    colored = mode == "always" || (mode == "auto" && ::isatty(STDERR_FILENO) && !(no_color && *no_color));
+    const bool wanted = mode == "auto" && !(no_color && *no_color);
+    colored = mode == "always" || (wanted && ::isatty(STDERR_FILENO));
+    output_colored = mode == "always" || (wanted && ::isatty(STDOUT_FILENO));
 }
 
 bool use_color() {
     if (!colored) set_color("auto");
     return *colored;
+}
+
+bool use_output_color() {
+    if (!output_colored) set_color("auto");
+    return *output_colored;
 }
 
 void print_status(const std::string& line) {

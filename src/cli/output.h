@@ -25,6 +25,9 @@ void set_color(std::string_view mode);
 /// True when standard error is to be colored.
 bool use_color();
 
+/// True when text on standard output may be colored.
+bool use_output_color();
+
 /// True when standard output is a terminal.
 bool output_is_terminal();
 

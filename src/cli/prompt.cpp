@@ -13,8 +13,18 @@ namespace agave::cli {
 namespace {
 
 #if AGAVE_CHAT
-std::string render(std::string_view source, const std::string& words, const Options& options,
-                   const Tokenizer& tokenizer) {
+chat::Reasoning parse_reasoning(std::string_view word) {
+    using chat::Reasoning;
+    return word == "off"      ? Reasoning::off
+           : word == "on"     ? Reasoning::on
+           : word == "low"    ? Reasoning::low
+           : word == "medium" ? Reasoning::medium
+           : word == "high"   ? Reasoning::high
+                              : Reasoning::automatic;
+}
+
+void render(std::string_view source, const std::string& words, const Options& options,
+            const Tokenizer& tokenizer, Prompt& prompt) {
     const auto token_text = [&](int32_t id) {
         return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
     };
@@ -29,14 +39,19 @@ std::string render(std::string_view source, const std::string& words, const Opti
     chat::RenderOptions render_options;
     render_options.bos_token = token_text(tokenizer.bos());
     render_options.eos_token = token_text(tokenizer.eos());
+    render_options.reasoning = parse_reasoning(options.reasoning);
     try {
-        return chat::Template(std::string(source)).render(messages, render_options);
+        const chat::Template chat_template{std::string(source)};
+        prompt.text = chat_template.render(messages, render_options);
+        prompt.syntax = chat_template.reply_syntax();
     } catch (const Error& error) {
+        if (std::string_view(error.what()).starts_with("the model's chat template"))
+            fail(error.kind(), "--reasoning %s: %s", options.reasoning.c_str(), error.what());
         fail(error.kind(), "%s (--raw runs the model without its chat template)", error.what());
     }
 }
 #else
-[[noreturn]] std::string render(std::string_view, const std::string&, const Options&, const Tokenizer&) {
+[[noreturn]] void render(std::string_view, const std::string&, const Options&, const Tokenizer&, Prompt&) {
     fail(ErrorKind::unsupported,
          "the model has a chat template, which this build leaves out; run it with --raw, or build with "
          "-DAGAVE_CHAT=ON");
@@ -89,7 +104,15 @@ Prompt make_prompt(const std::string& words, const Options& options, const Model
              options.raw ? "--system and --raw exclude each other: a system message needs the chat template"
                          : "--system: '%s' has no chat template that could hold a system message",
              file.path().c_str());
-    prompt.text = prompt.from_template ? render(source, words, options, tokenizer) : words;
+    if (options.reasoning != "auto" && !prompt.from_template)
+        fail(ErrorKind::usage,
+             options.raw ? "--reasoning and --raw exclude each other: it is the chat template that switches"
+                         : "--reasoning: '%s' has no chat template that could switch it",
+             file.path().c_str());
+    if (prompt.from_template)
+        render(source, words, options, tokenizer, prompt);
+    else
+        prompt.text = words;
     prompt.tokens = tokenizer.encode(prompt.text, {.add_special = false, .parse_special = true});
     const int32_t bos = tokenizer.bos();
     const bool has_bos = !prompt.tokens.empty() && prompt.tokens[0] == bos;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/reply/syntax.h"
 #include "cli/options.h"
 #include "formats/model_file.h"
 #include "tokenizer/tokenizer.h"
@@ -14,6 +15,7 @@ namespace agave::cli {
 struct Prompt {
     std::string text;  ///< after the chat template, when `from_template`
     bool from_template = false;
+    chat::ReplySyntax syntax;  ///< of the answer, when `from_template`
     std::vector<int32_t> tokens;
 };
 
@@ -24,7 +26,7 @@ std::string read_prompt(const CommandLine& line);
 /// Puts the words through the model's chat template (unless --raw, or when it has none) and tokenizes them.
 /// BOS is added when the model wants it and the template has not written it. Throws Error(usage) for an empty
 /// prompt, for
-/// --system without a template, and for what the template refuses.
+/// --system and --reasoning without a template, and for what the template refuses.
 Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
                    const Tokenizer& tokenizer);
 

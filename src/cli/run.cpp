@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
-#include "sampling/stop_matcher.h"
 
 namespace agave::cli {
 
@@ -32,34 +32,6 @@ void catch_interrupt() {
     ::sigaction(SIGINT, &action, nullptr);
 }
 
-/// Where generated text goes: to standard output as it comes, or into memory for --json.
-class TextSink {
-  public:
-    explicit TextSink(bool keep) : keep_(keep), terminal_(output_is_terminal()) {}
-
-    void write(const std::string& text) {
-        if (text.empty()) return;
-        if (keep_) {
-            kept_ += text;
-            return;
-        }
-        ends_line_ = text.back() == '\n';
-        print(terminal_ ? neutralize_controls(text) : text);
-        flush_output();
-    }
-    /// Ends the last line.
-    void finish() {
-        if (keep_ || ends_line_) return;
-        print("\n");
-        flush_output();
-    }
-    const std::string& kept() const { return kept_; }
-
-  private:
-    bool keep_, terminal_, ends_line_ = false;
-    std::string kept_;
-};
-
 struct Generation {
     std::vector<int32_t> tokens;         ///< without the one that ends the text
     const char* finish_reason = "stop";  ///< or "length", "context", "interrupted"
@@ -74,15 +46,13 @@ struct Session {
     Engine& engine;
     const Tokenizer& tokenizer;
     Sampler& sampler;
-    StopMatcher& stops;
-    TextSink& sink;
+    Answer& answer;
     int64_t max_tokens;  ///< 0: no limit
 };
 
 Generation generate(const Session& session, std::span<const int32_t> prompt) {
     Generation result;
     Sequence sequence = session.engine.new_sequence();
-    StreamDecoder decoder(session.tokenizer);
     for (int32_t token : prompt) session.sampler.accept(token);
 
     double begin = monotonic_seconds();
@@ -100,9 +70,7 @@ Generation generate(const Session& session, std::span<const int32_t> prompt) {
         if (session.tokenizer.is_end_of_generation(token)) break;
         result.tokens.push_back(token);
         session.sampler.accept(token);
-        const StopMatcher::Output output = session.stops.push(decoder.push(token));
-        session.sink.write(output.text);
-        stopped = output.stopped;
+        stopped = session.answer.push(token);
         if (stopped) break;
         if (static_cast<int64_t>(result.tokens.size()) == session.max_tokens) {
             result.finish_reason = "length";
@@ -115,12 +83,8 @@ Generation generate(const Session& session, std::span<const int32_t> prompt) {
         logits = session.engine.prefill(sequence, {&token, 1});
         result.decode_steps++;
     }
-    if (!stopped) {
-        session.sink.write(session.stops.push(decoder.finish()).text);
-        session.sink.write(session.stops.finish());
-    }
+    if (!stopped) session.answer.finish();
     result.decode_seconds = monotonic_seconds() - begin;
-    session.sink.finish();
     session.engine.release(sequence);
     return result;
 }
@@ -129,11 +93,12 @@ double rate(double count, double seconds) {
     return seconds > 0 ? count / seconds : 0;
 }
 
-void print_json(const Generation& result, const Prompt& prompt, const std::string& text, uint64_t seed,
+void print_json(const Generation& result, const Prompt& prompt, const AnswerSink& sink, uint64_t seed,
                 double start) {
     JsonWriter json;
     json.begin_object();
-    json.member("text", text);
+    json.member("text", sink.content());
+    json.member("reasoning", sink.reasoning());
     json.member("finish_reason", result.finish_reason);
     json.key("tokens");
     json.array(result.tokens);
@@ -216,15 +181,20 @@ int run_command(const CommandLine& line) {
     if (options.profile) engine.executor().set_profiling(true);
 
     catch_interrupt();
-    TextSink sink(options.json);
+    AnswerSink sink(options);
+    Answer answer(*tokenizer, prompt, stops, sink);
     const Generation result =
-        generate({engine, *tokenizer, sampler, stops, sink, options.max_tokens}, prompt.tokens);
-    if (options.json) print_json(result, prompt, sink.kept(), sampler.seed(), start);
+        generate({engine, *tokenizer, sampler, answer, options.max_tokens}, prompt.tokens);
+    sink.finish();
+    if (options.json) print_json(result, prompt, sink, sampler.seed(), start);
     flush_output();
     if (std::string_view(result.finish_reason) == "context")
         print_message(
             strprintf("the context of %lld tokens is full, so the text ends here (--ctx-size sets it)",
                       static_cast<long long>(engine.context_size())));
+    if (sink.hidden() && !options.quiet)
+        print_message(
+            "the answer is all reasoning, which is not printed (--show-reasoning always prints it)");
     if (!options.quiet && !options.json) print_statistics(result, prompt.tokens.size(), start);
     if (options.profile) print_profile(engine.executor());
     return std::string_view(result.finish_reason) == "interrupted" ? kInterrupted : 0;

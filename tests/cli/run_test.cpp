@@ -72,6 +72,74 @@ TEST(Run, SystemMessageNeedsATemplate) {
     EXPECT_NE(outcome.err.find("has no chat template"), std::string::npos) << outcome.err;
 }
 
+/// chat.gguf with another chat template, of its length.
+std::string model_with_template(const std::string& name, std::string source) {
+    std::string bytes = read_whole(chat);
+    const size_t end = bytes.find("{% if add_generation_prompt %}<|assistant|>{% endif %}") + 54;
+    const size_t begin = bytes.rfind("{% for", end - 60);
+    EXPECT_LT(source.size() + 4, end - begin);
+    source += "{#" + std::string(end - begin - source.size() - 4, '.') + "#}";
+    bytes.replace(begin, end - begin, source);
+    const std::string path = temporary_path(name);
+    write_whole(path, bytes);
+    return path;
+}
+std::string thinking_model() {
+    return model_with_template(
+        "thinking.gguf",
+        "{{ messages[-1].content }}{% if enable_thinking is defined and not enable_thinking %}"
+        "<think></think>{% else %}<think>{% endif %}");
+}
+
+TEST(Run, ReasoningIsKeptFromPipes) {
+    const std::string model = thinking_model(), x = always(token_of_byte('x'));
+    const Outcome piped = agave({"run", model, "hello", "-n", "4", x});
+    EXPECT_EQ(piped.out, "");
+    EXPECT_NE(piped.err.find("the answer is all reasoning"), std::string::npos) << piped.err;
+    const Outcome shown = agave({"run", model, "hello", "-n", "4", "-q", "--show-reasoning", "always", x});
+    EXPECT_EQ(shown.out, "<think>\nxxxx\n</think>\n");
+    EXPECT_EQ(shown.err, "");
+    EXPECT_EQ(
+        agave({"run", model, "hello", "-n", "4", "-q", "--show-reasoning", "always", "--color", "always", x})
+            .out,
+        "\x1b[2mx\x1b[0m\x1b[2mx\x1b[0m\x1b[2mx\x1b[0m\x1b[2mx\x1b[0m\n");
+    const rapidjson::Document json = json_of(agave({"run", model, "hello", "-n", "4", "--json", x}));
+    EXPECT_STREQ(json["text"].GetString(), "");
+    EXPECT_STREQ(json["reasoning"].GetString(), "xxxx");
+    // Stop strings are looked for in the answer.
+    EXPECT_EQ(
+        agave({"run", model, "hello", "-n", "4", "-q", "--show-reasoning", "always", "--stop", "xx", x}).out,
+        "<think>\nxxxx\n</think>\n");
+}
+
+TEST(Run, ReasoningIsShownOnATerminal) {
+    Process::Options terminal;
+    terminal.terminal = true;
+    Process process(
+        {"run", thinking_model(), "hello", "-n", "2", "-q", "--color", "never", always(token_of_byte('x'))},
+        {}, terminal);
+    const std::string out = process.finish().out;
+    EXPECT_NE(out.find("<think>"), std::string::npos) << out;
+    EXPECT_NE(out.find("xx"), std::string::npos) << out;
+}
+
+TEST(Run, ReasoningIsSwitchedByTheTemplate) {
+    const std::string model = thinking_model(), x = always(token_of_byte('x'));
+    EXPECT_EQ(agave({"run", model, "hello", "-n", "4", "-q", "--reasoning", "off", x}).out, "xxxx\n");
+    EXPECT_EQ(agave({"run", model, "hello", "-n", "4", "-q", "--reasoning", "on", x}).out, "");
+    for (const auto& [arguments, sentence] : std::vector<std::pair<std::vector<std::string>, const char*>>{
+             {{"run", chat, "x", "--reasoning", "off"},
+              "--reasoning off: the model's chat template has no switch for reasoning"},
+             {{"run", model, "x", "--reasoning", "high"}, "switches reasoning on and off only"},
+             {{"run", plain, "x", "--reasoning", "on"}, "has no chat template that could switch it"},
+             {{"run", chat, "x", "--reasoning", "on", "--raw"},
+              "--reasoning and --raw exclude each other"}}) {
+        const Outcome outcome = agave(arguments);
+        EXPECT_EQ(outcome.status, 2);
+        EXPECT_NE(outcome.err.find(sentence), std::string::npos) << outcome.err;
+    }
+}
+
 TEST(Run, JsonIsOneObject) {
     const Outcome outcome =
         agave({"run", chat, "hello", "-n", "4", "--json", "--seed", "9", always(token_of_byte('"'))});
