@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const ReplyOptions options{tools, prompts[data[1] % 4], {}, 1};
     const std::string_view text(reinterpret_cast<const char*>(data + 2), size - 2);
     const Reply whole = parse(syntax, options, text, size);
-    for (const size_t step : {1, 2, 7})
+    for (const size_t step : {size_t{1}, size_t{2}, size_t{7}})
         if (!same(whole, parse(syntax, options, text, step))) std::abort();
     bool ascii = true;
     for (const char byte : text) ascii = ascii && static_cast<unsigned char>(byte) < 0x80;

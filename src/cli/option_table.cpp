@@ -64,7 +64,8 @@ constexpr OptionInfo options[] = {
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
      kRun | kInspect | kTokenize | kPerplexity | kBench | kList},
     {"show-reasoning", 0, "auto|always|never", &Options::show_reasoning, 0, 0, nullptr, "Output",
-     "print what the model thinks before its answer, dimmed or between <think> and </think>; auto is on a "
+     "print what the model thinks before its answer, dimmed or between `<think>` and `</think>`; auto is on "
+     "a "
      "terminal, so that pipes and files get the answer alone",
      kRun},
     {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output", "print no statistics and no progress",
