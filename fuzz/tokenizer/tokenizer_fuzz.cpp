@@ -57,7 +57,16 @@ Metadata read_metadata(std::string_view& rest) {
     entries.push_back({"tokenizer.ggml.tokens", MetadataArray(tokens)});
     if ((flags & 2) == 0) entries.push_back({"tokenizer.ggml.token_type", MetadataArray(types)});
     entries.push_back({"tokenizer.ggml.scores", MetadataArray(scores)});
-    entries.push_back({"tokenizer.ggml.merges", MetadataArray(merges)});
+    // "llama" merges by its scores, unless there is a list.
+    if (kind % 4 != 0 || (flags & 64) != 0)
+        entries.push_back({"tokenizer.ggml.merges", MetadataArray(merges)});
+    if ((flags & 128) != 0) {
+        constexpr std::string_view schemes[] = {"prepend", "always", "first", "unknown"};
+        entries.push_back({"tokenizer.ggml.space_prefix", schemes[byte() % 4]});
+        for (const char* key : {"tokenizer.ggml.lstrip_token_ids", "tokenizer.ggml.rstrip_token_ids",
+                                "tokenizer.ggml.prefix_token_ids", "tokenizer.ggml.eos_token_ids"})
+            entries.push_back({key, MetadataArray(std::vector<int64_t>{byte(), byte()})});
+    }
     entries.push_back({"tokenizer.ggml.add_bos_token", (flags & 4) != 0});
     entries.push_back({"tokenizer.ggml.add_space_prefix", (flags & 8) != 0});
     entries.push_back({"tokenizer.ggml.remove_extra_whitespaces", (flags & 16) != 0});

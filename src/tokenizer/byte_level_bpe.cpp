@@ -29,7 +29,11 @@ constexpr ByteAlphabet alphabet;
 class ByteLevelBpe final : public Tokenizer {
   public:
     ByteLevelBpe(std::unique_ptr<Parts> parts, const Metadata& metadata, const PreTokenizer& pre_tokenizer)
-        : Tokenizer(std::move(parts)), pre_tokenizer_(pre_tokenizer), merges_(metadata, parts_->vocabulary) {
+        : Tokenizer(std::move(parts)),
+          pre_tokenizer_(pre_tokenizer),
+          ignore_merges_(metadata.boolean_or("tokenizer.ggml.ignore_merges", pre_tokenizer.ignore_merges)),
+          normalizes_nfc_(metadata.boolean_or("tokenizer.ggml.normalizer.nfc", pre_tokenizer.normalizes_nfc)),
+          merges_(metadata, parts_->vocabulary) {
         std::string text;
         for (uint32_t byte = 0; byte < 256; byte++) {
             text.clear();
@@ -41,7 +45,7 @@ class ByteLevelBpe final : public Tokenizer {
 
   protected:
     void encode_fragment(std::string_view text, bool, Encoder& encoder) const override {
-        if (pre_tokenizer_.normalizes_nfc && !is_nfc_inert(text)) {
+        if (normalizes_nfc_ && !is_nfc_inert(text)) {
             const std::string normalized = normalize_nfc(text);
             char* copy = encoder.allocate(normalized.size());
             std::copy(normalized.begin(), normalized.end(), copy);
@@ -75,7 +79,7 @@ class ByteLevelBpe final : public Tokenizer {
 
   private:
     void encode_piece(std::string_view piece, Encoder& encoder) const {
-        if (pre_tokenizer_.ignore_merges && piece.size() <= parts_->vocabulary.longest_text()) {
+        if (ignore_merges_ && piece.size() <= parts_->vocabulary.longest_text()) {
             std::string spelled;
             for (const char c : piece) append_utf8(spelled, alphabet.code_points[static_cast<uint8_t>(c)]);
             const int32_t id = parts_->vocabulary.find(spelled);
@@ -107,6 +111,8 @@ class ByteLevelBpe final : public Tokenizer {
     }
 
     const PreTokenizer& pre_tokenizer_;
+    const bool ignore_merges_;
+    const bool normalizes_nfc_;
     MergeTable merges_;
     int32_t byte_ids_[256];
 };

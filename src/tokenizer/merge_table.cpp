@@ -29,6 +29,16 @@ struct Names {
     }
 };
 
+/// The id of a token that a merge names, or -1. A GGUF spells the user-defined tokens of nothing but spaces
+/// with spaces, the merges with marks.
+int32_t find_named(const Vocabulary& vocabulary, std::string_view text, uint64_t hash) {
+    const int32_t id = vocabulary.find_known(text, hash);
+    if (id >= 0 || !text.starts_with(space_mark)) return id;
+    std::string spaces;
+    for (; text.starts_with(space_mark); text.remove_prefix(space_mark.size())) spaces += ' ';
+    return text.empty() ? vocabulary.find(spaces) : -1;
+}
+
 }  // namespace
 
 MergeTable::MergeTable(const Metadata& metadata, const Vocabulary& vocabulary) {
@@ -68,9 +78,9 @@ MergeTable::MergeTable(const Metadata& metadata, const Vocabulary& vocabulary) {
         }
         for (size_t i = 0; i < n; i++) {
             const Names& name = names[i];
-            const Rule rule = {vocabulary.find_known(name.left, name.hashes[0]),
-                               vocabulary.find_known(name.right, name.hashes[1]),
-                               vocabulary.find_known(name.merged, name.hashes[2])};
+            const Rule rule = {find_named(vocabulary, name.left, name.hashes[0]),
+                               find_named(vocabulary, name.right, name.hashes[1]),
+                               find_named(vocabulary, name.merged, name.hashes[2])};
             if (rule.left < 0 || rule.right < 0 || rule.merged < 0)
                 fail(ErrorKind::bad_file,
                      "%s: merge %zu (\"%s\") names a token that is not in the vocabulary", path, begin + i,

@@ -15,13 +15,32 @@ uint32_t descending_key(float score) {
     return ~ascending;
 }
 
+/// When a text gets a space in front (tokenizer.ggml.space_prefix).
+enum class SpacePrefix {
+    none,
+    prepend,  ///< before all that stands between special tokens
+    always,   ///< the same, unless a space is there already
+    first     ///< at the start of the text alone, unless a space is there already
+};
+
+SpacePrefix read_space_prefix(const Metadata& metadata, bool by_default) {
+    if (!metadata.boolean_or("tokenizer.ggml.add_space_prefix", by_default)) return SpacePrefix::none;
+    const std::string_view scheme = metadata.text_or("tokenizer.ggml.space_prefix", "prepend");
+    if (scheme == "prepend") return SpacePrefix::prepend;
+    if (scheme == "always") return SpacePrefix::always;
+    if (scheme == "first") return SpacePrefix::first;
+    fail(ErrorKind::unsupported,
+         "%s: tokenizer.ggml.space_prefix is \"%s\"; known are prepend, always and first",
+         metadata.path().c_str(), printable(scheme).c_str());
+}
+
 class SentencePiece final : public Tokenizer {
   public:
     SentencePiece(std::unique_ptr<Parts> parts, const Metadata& metadata, bool merges_from_list)
         : Tokenizer(std::move(parts)),
-          adds_space_prefix_(metadata.boolean_or("tokenizer.ggml.add_space_prefix", !merges_from_list)),
+          space_prefix_(read_space_prefix(metadata, metadata.text("tokenizer.ggml.model") == "llama")),
           removes_extra_spaces_(metadata.boolean_or("tokenizer.ggml.remove_extra_whitespaces", false)) {
-        parts_->strips_space_prefix = adds_space_prefix_;
+        parts_->strips_space_prefix = space_prefix_ != SpacePrefix::none;
         if (merges_from_list)
             merges_.emplace(metadata, parts_->vocabulary);
         else if (!parts_->vocabulary.has_scores())
@@ -38,7 +57,7 @@ class SentencePiece final : public Tokenizer {
 
   protected:
     void encode_fragment(std::string_view text, bool at_start, Encoder& encoder) const override {
-        const std::string_view escaped = escape(text, at_start && adds_space_prefix_, encoder);
+        const std::string_view escaped = escape(text, gets_space(text, at_start), encoder);
         size_t begin = 0;
         while (begin < escaped.size()) {
             const size_t end = piece_end(escaped, begin);
@@ -67,6 +86,13 @@ class SentencePiece final : public Tokenizer {
     }
 
   private:
+    bool gets_space(std::string_view text, bool at_start) const {
+        if (space_prefix_ == SpacePrefix::none || (space_prefix_ == SpacePrefix::first && !at_start))
+            return false;
+        return space_prefix_ == SpacePrefix::prepend ||
+               !(text.starts_with(' ') || text.starts_with(space_mark));
+    }
+
     static bool is_ordinary(TokenType type) {
         return type == TokenType::normal || type == TokenType::user_defined || type == TokenType::unused;
     }
@@ -208,7 +234,7 @@ class SentencePiece final : public Tokenizer {
         }
     }
 
-    const bool adds_space_prefix_;
+    const SpacePrefix space_prefix_;
     const bool removes_extra_spaces_;
     std::optional<MergeTable> merges_;
     int32_t byte_ids_[256];
@@ -224,7 +250,8 @@ std::unique_ptr<Tokenizer> load_sentencepiece(const Metadata& metadata, bool mer
     auto parts = std::make_unique<Tokenizer::Parts>(metadata, true);
     // Gemma 4's tokenizer.json adds BOS; some of its files say otherwise by mistake (llama.cpp, pull request
     // 21500).
-    parts->adds_bos = metadata.boolean_or("tokenizer.ggml.add_bos_token", true) || merges_from_list;
+    const bool gemma4 = metadata.text("tokenizer.ggml.model") != "llama";
+    parts->adds_bos = metadata.boolean_or("tokenizer.ggml.add_bos_token", true) || gemma4;
     parts->adds_eos = metadata.boolean_or("tokenizer.ggml.add_eos_token", false);
     return std::make_unique<SentencePiece>(std::move(parts), metadata, merges_from_list);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cinttypes>
 
 #include "base/error.h"
 #include "tokenizer/tokenizer_parts.h"
@@ -24,8 +25,28 @@ int32_t special_id(const Metadata& metadata, const char* key, int32_t n_vocab) {
     return static_cast<int32_t>(metadata.integer(key, 0, n_vocab - 1));
 }
 
-std::vector<int32_t> find_end_of_generation(const Metadata& metadata, const Vocabulary& vocabulary) {
+/// Ids of an array of the metadata, in its order; empty when the key is absent.
+std::vector<int32_t> ids_of(const Metadata& metadata, const char* key, const Vocabulary& vocabulary) {
     std::vector<int32_t> ids;
+    const std::optional<std::vector<int64_t>> given = metadata.integers(key);
+    if (!given) return ids;
+    for (const int64_t id : *given) {
+        if (!vocabulary.contains(id))
+            fail(ErrorKind::bad_file,
+                 "%s: %s has the id %" PRId64 ", which is not in the vocabulary of %d tokens",
+                 metadata.path().c_str(), key, id, vocabulary.size());
+        ids.push_back(static_cast<int32_t>(id));
+    }
+    return ids;
+}
+
+std::vector<int32_t> sorted(std::vector<int32_t> ids) {
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+std::vector<int32_t> find_end_of_generation(const Metadata& metadata, const Vocabulary& vocabulary) {
+    std::vector<int32_t> ids = ids_of(metadata, "tokenizer.ggml.eos_token_ids", vocabulary);
     for (const char* key :
          {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
         ids.push_back(special_id(metadata, key, vocabulary.size()));
@@ -40,6 +61,28 @@ std::vector<int32_t> find_end_of_generation(const Metadata& metadata, const Voca
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     std::erase(ids, -1);
     return ids;
+}
+
+/// Where the white space at the end of text[from, end) begins.
+size_t spaces_before(std::string_view text, size_t from, size_t end) {
+    while (end > from) {
+        size_t begin = end - 1;
+        while (begin > from && end - begin < 4 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) begin--;
+        const Utf8Char c = decode_utf8(text.data() + begin, text.data() + end);
+        if (begin + c.n_bytes != end || (set_of_code_point(c.code_point) & set_space) == 0) break;
+        end = begin;
+    }
+    return end;
+}
+
+/// Where the white space from `at` on ends.
+size_t spaces_behind(std::string_view text, size_t at) {
+    while (at < text.size()) {
+        const Utf8Char c = decode_utf8(text.data() + at, text.data() + text.size());
+        if ((set_of_code_point(c.code_point) & set_space) == 0) break;
+        at += c.n_bytes;
+    }
+    return at;
 }
 
 void check_id(const Vocabulary& vocabulary, int32_t id) {
@@ -93,6 +136,9 @@ Tokenizer::Parts::Parts(const Metadata& metadata, bool spaces_are_marked)
       bos(special_id(metadata, "tokenizer.ggml.bos_token_id", vocabulary.size())),
       eos(special_id(metadata, "tokenizer.ggml.eos_token_id", vocabulary.size())),
       unknown(special_id(metadata, "tokenizer.ggml.unknown_token_id", vocabulary.size())),
+      prefix(ids_of(metadata, "tokenizer.ggml.prefix_token_ids", vocabulary)),
+      left_strippers(sorted(ids_of(metadata, "tokenizer.ggml.lstrip_token_ids", vocabulary))),
+      right_strippers(sorted(ids_of(metadata, "tokenizer.ggml.rstrip_token_ids", vocabulary))),
       end_of_generation(find_end_of_generation(metadata, vocabulary)) {}
 
 PieceCache::PieceCache(size_t n_bytes) {
@@ -128,7 +174,7 @@ std::unique_ptr<Tokenizer> Tokenizer::load(const Metadata& metadata) {
     if (model == "gpt2")
         tokenizer = load_byte_level_bpe(metadata);
     else if (model == "llama")
-        tokenizer = load_sentencepiece(metadata, false);
+        tokenizer = load_sentencepiece(metadata, metadata.find("tokenizer.ggml.merges") != nullptr);
     else if (model == "gemma4")
         tokenizer = load_sentencepiece(metadata, true);
     else
@@ -149,16 +195,23 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
              text.size(), INT32_MAX);
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 4 + 8);
-    if (options.add_special && parts_->adds_bos) ids.push_back(parts_->bos);
+    if (options.add_special) {
+        if (parts_->adds_bos && parts_->prefix.empty()) ids.push_back(parts_->bos);
+        ids.insert(ids.end(), parts_->prefix.begin(), parts_->prefix.end());
+    }
     Encoder encoder(ids, text.size());
-    bool at_start = true;
     for (size_t at = 0; at < text.size();) {
         const SpecialTokens::Match match = parts_->special_tokens.next(text, at, options.parse_special);
-        const size_t end = match.id >= 0 ? match.begin : text.size();
-        if (end > at) encode_fragment(text.substr(at, end - at), at_start, encoder);
+        size_t end = match.id >= 0 ? match.begin : text.size();
+        size_t next = end + match.length;
+        const auto strips = [&](const std::vector<int32_t>& ids_that_do) {
+            return match.id >= 0 && std::binary_search(ids_that_do.begin(), ids_that_do.end(), match.id);
+        };
+        if (strips(parts_->left_strippers)) end = spaces_before(text, at, end);
+        if (strips(parts_->right_strippers)) next = spaces_behind(text, next);
+        if (end > at) encode_fragment(text.substr(at, end - at), at == 0, encoder);
         if (match.id >= 0) ids.push_back(match.id);
-        at_start = true;
-        at = end + match.length;
+        at = next;
     }
     if (options.add_special && parts_->adds_eos) ids.push_back(parts_->eos);
     return ids;

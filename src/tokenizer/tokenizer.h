@@ -13,7 +13,8 @@ namespace agave {
 class Metadata;
 
 struct EncodeOptions {
-    /// BOS and EOS as add_bos_token and add_eos_token of the file (or its family's defaults) say.
+    /// BOS and EOS as add_bos_token and add_eos_token of the file (or its family's defaults) say, or the
+    /// prefix that the file gives instead of BOS.
     bool add_special = true;
     /// "<|im_start|>" in the text becomes the control token; user-defined tokens are found in any case.
     bool parse_special = true;
@@ -65,8 +66,8 @@ class Tokenizer {
   protected:
     explicit Tokenizer(std::unique_ptr<Parts> parts);
 
-    /// Appends the ids of text without special tokens; `at_start` tells that it begins the text or follows
-    /// a special token.
+    /// Appends the ids of text without special tokens; `at_start` tells that it begins the text (otherwise
+    /// it follows a special token).
     virtual void encode_fragment(std::string_view text, bool at_start, Encoder& encoder) const = 0;
     /// Appends the bytes of an ordinary token.
     virtual void append_token(int32_t id, std::string& out) const = 0;

@@ -22,6 +22,10 @@ struct Tokenizer::Parts {
     int32_t unknown = -1;
     bool adds_bos = false;
     bool adds_eos = false;
+    /// What each text begins with, where the file says more than BOS (GLM-4's [gMASK]<sop>).
+    std::vector<int32_t> prefix;
+    /// Special tokens that take the white space on their left, or right, with them; sorted.
+    std::vector<int32_t> left_strippers, right_strippers;
     bool strips_space_prefix = false;  ///< decode() drops the space that encode() put in front
     std::vector<int32_t> end_of_generation;
 };
@@ -119,8 +123,8 @@ class Tokenizer::Encoder {
 /// Multitask Learners", section 2.2).
 std::unique_ptr<Tokenizer> load_byte_level_bpe(const Metadata& metadata);
 
-/// tokenizer.ggml.model = "llama": SentencePiece BPE, merging by score (Kudo and Richardson 2018); and
-/// "gemma4": the same text with merges from a list.
+/// tokenizer.ggml.model = "llama": SentencePiece BPE, merging by score (Kudo and Richardson 2018); with
+/// `merges_from_list` ("gemma4", and "llama" from a tokenizer.json) the same text with merges from a list.
 std::unique_ptr<Tokenizer> load_sentencepiece(const Metadata& metadata, bool merges_from_list);
 
 }  // namespace agave

@@ -5,13 +5,17 @@
 //   tokenizer_tool load MODEL             seconds to load
 //   tokenizer_tool text MODEL FILE        seconds to load, and to encode and decode FILE
 //   tokenizer_tool bench MODEL [FILE]     the same and some worst cases
+// MODEL is a GGUF or a folder with a tokenizer.json or tokenizer.model.
 // A record is a 32-bit length and its bytes; an answer is a 32-bit count and as many 32-bit numbers.
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "base/system.h"
+#include "formats/hf_tokenizer.h"
 #include "formats/model_file.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/tokenizer.h"
@@ -40,9 +44,29 @@ void write_answer(const std::vector<T>& numbers) {
     std::fwrite(numbers.data(), 4, numbers.size(), stdout);
 }
 
+/// A vocabulary from a GGUF or a folder, and what it views.
+class VocabularySource {
+  public:
+    explicit VocabularySource(const std::string& path) {
+        if (std::filesystem::is_directory(path)) {
+            std::vector<MetadataEntry> entries;
+            texts_ = read_hf_tokenizer(path, {}, entries);
+            folder_ = Metadata(path, std::move(entries));
+        } else {
+            file_ = ModelFile::open(path);
+        }
+    }
+    const Metadata& metadata() const { return file_ ? file_->metadata() : folder_; }
+
+  private:
+    std::optional<ModelFile> file_;
+    std::shared_ptr<const void> texts_;
+    Metadata folder_;
+};
+
 int encode_records(const char* path, bool plain) {
-    const ModelFile file = ModelFile::open(path);
-    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+    const VocabularySource source(path);
+    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(source.metadata());
     size_t n_records = 0, n_different = 0;
     for (std::string record; read_record(record); n_records++) {
         const std::vector<int32_t> ids =
@@ -92,9 +116,9 @@ int measure_load(const char* path) {
     size_t tokens = 0;
     for (int i = 0; i < 9; i++) {
         const double begin = cpu_seconds();
-        const ModelFile file = ModelFile::open(path);
+        const VocabularySource source(path);
         const double opened = cpu_seconds();
-        const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+        const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(source.metadata());
         tokens += tokenizer->encode("The quick brown fox").size();
         best_open = std::min(best_open, opened - begin);
         best_load = std::min(best_load, cpu_seconds() - opened);
@@ -105,9 +129,9 @@ int measure_load(const char* path) {
 
 int bench(const char* path, const char* text_path, bool worst_cases) {
     measure_load(path);
-    const ModelFile file = ModelFile::open(path);
+    const VocabularySource source(path);
     const uint64_t before = resident_bytes();
-    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
+    const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(source.metadata());
     std::printf("resident: +%.1f MB by the tokenizer\n",
                 static_cast<double>(resident_bytes() - before) / 1e6);
     if (text_path != nullptr) {
