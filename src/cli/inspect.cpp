@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/inspect_chat.h"
 #include "cli/json_writer.h"
 #include "cli/output.h"
 #include "formats/model_file.h"
@@ -161,6 +162,7 @@ void print_text(const ModelFile& file, const Summary& summary, const MemoryUse& 
             "  shape         %lld layers, embedding %lld, vocabulary %lld, context %lld tokens\n",
             static_cast<long long>(use.model.n_layers), static_cast<long long>(use.model.embedding_length),
             static_cast<long long>(use.model.n_vocab), static_cast<long long>(use.model.context_length));
+    print_chat(metadata);
     print("\nweight formats\n");
     for (const FormatCount& count : summary.formats)
         printf_out("  %-8s %6llu tensors  %14s weights  %10s\n", count.info->name,
@@ -248,6 +250,7 @@ void print_json(const ModelFile& file, const Summary& summary, const MemoryUse& 
         json.member("embedding_length", use.model.embedding_length);
         json.member("context_length", use.model.context_length);
     }
+    write_chat(json, file.metadata());
     json.key("formats");
     json.begin_array();
     for (const FormatCount& count : summary.formats) {

@@ -25,23 +25,23 @@ constexpr OptionInfo options[] = {
     {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
      "Generation", "tokens of context: prompt and answer together", kRun},
 
-    {"temperature", 't', "X", &Options::temperature, 0, 1e6, nullptr, "Sampling",
+    {"temperature", 't', "X", &Options::temperature, 0, 1e6, "the file's, or 0.8", "Sampling",
      "0 always takes the likeliest token; higher is more varied", kRun},
-    {"top-k", 0, "N", &Options::top_k, 0, kMaxTokens, nullptr, "Sampling",
+    {"top-k", 0, "N", &Options::top_k, 0, kMaxTokens, "the file's, or 40", "Sampling",
      "keep the N likeliest tokens; 0 is off", kRun},
-    {"top-p", 0, "X", &Options::top_p, 0, 1, nullptr, "Sampling",
+    {"top-p", 0, "X", &Options::top_p, 0, 1, "the file's, or 0.95", "Sampling",
      "keep the likeliest tokens that make up the probability X; 1 is off", kRun},
-    {"min-p", 0, "X", &Options::min_p, 0, 1, nullptr, "Sampling",
+    {"min-p", 0, "X", &Options::min_p, 0, 1, "the file's, or 0.05", "Sampling",
      "keep tokens at least X times as likely as the likeliest; 0 is off", kRun},
     {"typical", 0, "X", &Options::typical, 0, 1, nullptr, "Sampling",
      "keep the most typical tokens that make up the probability X; 1 is off", kRun},
-    {"repeat-penalty", 0, "X", &Options::repeat_penalty, 0.01, 100, nullptr, "Sampling",
+    {"repeat-penalty", 0, "X", &Options::repeat_penalty, 0.01, 100, "the file's, or 1", "Sampling",
      "make tokens that came before less likely by the factor X; 1 is off", kRun},
     {"presence-penalty", 0, "X", &Options::presence_penalty, -100, 100, nullptr, "Sampling",
      "subtract X from the logits of tokens that came before; 0 is off", kRun},
     {"frequency-penalty", 0, "X", &Options::frequency_penalty, -100, 100, nullptr, "Sampling",
      "subtract X from the logits for each time that a token came before; 0 is off", kRun},
-    {"penalty-last-n", 0, "N", &Options::penalty_last_n, -1, kMaxTokens, nullptr, "Sampling",
+    {"penalty-last-n", 0, "N", &Options::penalty_last_n, -1, kMaxTokens, "the file's, or 64", "Sampling",
      "tokens that the three penalties look back on; -1 is all", kRun},
     {"dry-multiplier", 0, "X", &Options::dry_multiplier, 0, 100, nullptr, "Sampling",
      "strength of DRY, which hinders verbatim repetition; 0 is off", kRun},
@@ -155,7 +155,9 @@ constexpr CommandInfo commands[] = {
      "Prints metadata, architecture, weight formats and the memory that running the model takes. Works for "
      "every model file, also for architectures that this build does not run.",
      "`{\"path\", \"name\", \"architecture\", \"runnable\", \"reason\" (when not), \"bytes\", "
-     "\"parameters\", \"n_layers\", \"n_vocab\", \"embedding_length\", \"context_length\", \"formats\": "
+     "\"parameters\", \"n_layers\", \"n_vocab\", \"embedding_length\", \"context_length\", \"sampling\": "
+     "{option: what the file recommends}, \"chat\": {\"reasoning\": how it is marked, \"reasoning_switch\", "
+     "\"reasoning_effort\", \"tools\": how calls are written} (with a chat template), \"formats\": "
      "[{\"format\", \"tensors\", \"weights\", \"bytes\"}], \"memory\": {\"weight_bytes\", \"scratch_bytes\", "
      "\"state_bytes\", \"kv\": [{\"context\", \"f16_bytes\", \"f32_bytes\"}]}, \"metadata\": {...}, "
      "\"tensors\": [{\"name\", "

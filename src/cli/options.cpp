@@ -172,6 +172,10 @@ const CommandInfo* find_command(std::string_view name) {
     return nullptr;
 }
 
+bool CommandLine::is_given(std::string_view option) const {
+    return std::find(given.begin(), given.end(), option) != given.end();
+}
+
 CommandLine parse_command_line(const CommandInfo& command, std::vector<std::string> words) {
     const Parser parser(command);
     std::string program = "agave";
@@ -193,6 +197,7 @@ CommandLine parse_command_line(const CommandInfo& command, std::vector<std::stri
         const OptionInfo* option = parser.find(result);
         const std::string value = optarg ? optarg : "";
         std::visit(Assign{*option, value, line.options}, option->target);
+        line.given.push_back(option->name);
     }
     for (int i = optind; i < argc; i++) line.arguments.emplace_back(argv[static_cast<size_t>(i)]);
     if (line.options.help) return line;

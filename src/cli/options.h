@@ -135,6 +135,9 @@ const CommandInfo* find_command(std::string_view name);
 struct CommandLine {
     Options options;
     std::vector<std::string> arguments;
+    std::vector<std::string_view> given;  ///< names of the options that are on the command line
+
+    bool is_given(std::string_view option) const;
 };
 
 /// Reads the words after the command's name. Throws Error(usage) with one sentence for an option that is

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/output.h"
+#include "sampling/file_defaults.h"
 #if AGAVE_CHAT
 #include "chat/chat_template.h"
 #endif
@@ -121,8 +122,11 @@ Prompt make_prompt(const std::string& words, const Options& options, const Model
     return prompt;
 }
 
-SamplingParameters sampling_parameters(const Options& options, const Tokenizer& tokenizer) {
-    SamplingParameters p;
+SamplingParameters sampling_parameters(const CommandLine& line, const Metadata& metadata,
+                                       const Tokenizer& tokenizer) {
+    const Options& options = line.options;
+    SamplingParameters p = recommended_parameters(metadata);
+    const SamplingParameters recommended = p;
     p.temperature = static_cast<float>(options.temperature);
     p.top_k = static_cast<int32_t>(options.top_k);
     p.top_p = static_cast<float>(options.top_p);
@@ -132,6 +136,13 @@ SamplingParameters sampling_parameters(const Options& options, const Tokenizer& 
     p.presence_penalty = static_cast<float>(options.presence_penalty);
     p.frequency_penalty = static_cast<float>(options.frequency_penalty);
     p.penalty_last_n = static_cast<int32_t>(options.penalty_last_n);
+    for (const FileDefault& row : file_defaults()) {
+        if (line.is_given(row.option)) continue;
+        if (row.integer)
+            p.*row.integer = recommended.*row.integer;
+        else
+            p.*row.number = recommended.*row.number;
+    }
     p.dry_multiplier = static_cast<float>(options.dry_multiplier);
     p.dry_base = static_cast<float>(options.dry_base);
     p.dry_allowed_length = static_cast<int32_t>(options.dry_allowed_length);

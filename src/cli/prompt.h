@@ -30,7 +30,9 @@ std::string read_prompt(const CommandLine& line);
 Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
                    const Tokenizer& tokenizer);
 
-/// What the sampling options say. Throws Error(usage) that names the option.
-SamplingParameters sampling_parameters(const Options& options, const Tokenizer& tokenizer);
+/// What the sampling options say; those that are not given, as the model file recommends. Throws Error(usage)
+/// that names the option.
+SamplingParameters sampling_parameters(const CommandLine& line, const Metadata& metadata,
+                                       const Tokenizer& tokenizer);
 
 }  // namespace agave::cli

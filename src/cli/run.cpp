@@ -13,6 +13,7 @@
 #include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
+#include "sampling/file_defaults.h"
 
 namespace agave::cli {
 
@@ -152,6 +153,17 @@ void print_setup(Engine& engine, const Options& options, const Prompt& prompt, c
     print_status(neutralize_controls(tokenizer.decode(prompt.tokens, true)));
 }
 
+void print_sampling(const SamplingParameters& sampling, const CommandLine& line, const Metadata& metadata) {
+    std::string text = "sampling:";
+    for (const FileDefault& row : file_defaults()) {
+        const bool from_file = metadata.find(row.key) && !line.is_given(row.option);
+        text += strprintf(" %s %g%s,", row.option.data(), row.value(sampling),
+                          from_file ? " (the file recommends it)" : "");
+    }
+    text.pop_back();
+    print_status(text);
+}
+
 void check_context(const Engine& engine, const Options& options, size_t n_prompt) {
     const Model& model = engine.model();
     const auto context = static_cast<long long>(engine.context_size());
@@ -174,10 +186,14 @@ int run_command(const CommandLine& line) {
     const std::string words = read_prompt(line);
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
     const Prompt prompt = make_prompt(words, options, file, *tokenizer);
-    Sampler sampler(sampling_parameters(options, *tokenizer), tokenizer->n_vocab());
+    const SamplingParameters sampling = sampling_parameters(line, file.metadata(), *tokenizer);
+    Sampler sampler(sampling, tokenizer->n_vocab());
     Engine engine(file, engine_options(options, options.kv_type, options.context_size, 1));
     check_context(engine, options, prompt.tokens.size());
-    if (options.verbose) print_setup(engine, options, prompt, *tokenizer, monotonic_seconds() - start);
+    if (options.verbose) {
+        print_setup(engine, options, prompt, *tokenizer, monotonic_seconds() - start);
+        print_sampling(sampling, line, file.metadata());
+    }
     if (options.profile) engine.executor().set_profiling(true);
 
     catch_interrupt();

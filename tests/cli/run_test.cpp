@@ -72,6 +72,66 @@ TEST(Run, SystemMessageNeedsATemplate) {
     EXPECT_NE(outcome.err.find("has no chat template"), std::string::npos) << outcome.err;
 }
 
+/// chat.gguf with sampling recommendations, put in front of its metadata.
+std::string model_with_sampling(const std::string& name, float temperature, int32_t top_k) {
+    std::string more;
+    const auto number = [&](auto value) { more.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    const auto key = [&](std::string_view text, uint32_t type) {
+        number(uint64_t{text.size()});
+        more += text;
+        number(type);
+    };
+    key("general.sampling.temp", 6);
+    number(temperature);
+    key("general.sampling.top_k", 5);
+    number(top_k);
+    key("test.padding", 8);  // the tensors stay aligned
+    const size_t padding = 32 - (more.size() + 8) % 32;
+    number(uint64_t{padding});
+    more += std::string(padding, 'x');
+    std::string bytes = read_whole(chat);
+    bytes[16] = static_cast<char>(bytes[16] + 3);
+    bytes.insert(24, more);
+    const std::string path = temporary_path(name);
+    write_whole(path, bytes);
+    return path;
+}
+
+TEST(Run, TakesTheSamplingThatTheFileRecommends) {
+    const std::string model = model_with_sampling("sampling.gguf", 0.25f, 7);
+    const auto setup = [&](std::vector<std::string> more) {
+        std::vector<std::string> arguments = {"run", model, "hello", "-n", "1", "-V"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return agave(arguments).err;
+    };
+    EXPECT_NE(
+        setup({}).find("sampling: temperature 0.25 (the file recommends it), top-k 7 (the file recommends "
+                       "it), top-p 0.95, min-p 0.05,"),
+        std::string::npos)
+        << setup({});
+    EXPECT_NE(setup({"-t", "0.8"}).find("sampling: temperature 0.8, top-k 7 (the"), std::string::npos);
+    EXPECT_NE(agave({"inspect", model}).out.find("temperature 0.25, top-k 7, as the file recommends"),
+              std::string::npos);
+    const rapidjson::Document json = json_of(agave({"inspect", model, "--json"}));
+    EXPECT_EQ(json["sampling"]["temperature"].GetDouble(), 0.25);
+    EXPECT_EQ(json["sampling"]["top-k"].GetInt(), 7);
+    EXPECT_FALSE(json["sampling"].HasMember("top-p"));
+    const std::string bad = model_with_sampling("bad-sampling.gguf", -1.0f, 7);
+    const Outcome refused = agave({"run", bad, "hello"});
+    EXPECT_EQ(refused.status, 2);
+    const std::string fault = "general.sampling.temp is -1, but must be a number from 0 to 1e+06";
+    EXPECT_NE(refused.err.find(fault), std::string::npos) << refused.err;
+    EXPECT_NE(agave({"inspect", bad}).out.find(fault), std::string::npos);
+}
+
+TEST(Run, InspectTellsOfReasoningAndTools) {
+    EXPECT_NE(agave({"inspect", chat}).out.find("reasoning: none, not to be switched; tool calls: none"),
+              std::string::npos);
+    const rapidjson::Document json = json_of(agave({"inspect", chat, "--json"}));
+    EXPECT_STREQ(json["chat"]["reasoning"].GetString(), "none");
+    EXPECT_FALSE(json["chat"]["reasoning_switch"].GetBool());
+}
+
 /// chat.gguf with another chat template, of its length.
 std::string model_with_template(const std::string& name, std::string source) {
     std::string bytes = read_whole(chat);
