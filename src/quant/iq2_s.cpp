@@ -9,7 +9,7 @@ namespace agave {
 
 // The codebook: iq2s_grid of llama.cpp's ggml-common.h, packed; tools/quant/print_grids.py IQ2_S prints it.
 // clang-format off
-static constexpr uint16_t kGrid[1024] = {
+const uint16_t kIQ2_SGrid[1024] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000A, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025, 0x0028,
     0x0041, 0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0066, 0x0069, 0x0080,
     0x0082, 0x0085, 0x0088, 0x0091, 0x0094, 0x00A0, 0x00A5, 0x00AA, 0x0101, 0x0104, 0x0106, 0x0109, 0x0110,
@@ -99,14 +99,14 @@ void decode_iq2_s(const std::byte* blocks, float* out, int64_t n) {
             const int nibble = block.scales[i / 4] >> i % 4 / 2 * 4 & 0x0F;
             const float scale = d * (0.5f + static_cast<float>(nibble)) * 0.25f;
             const int entry = block.qs[i] | (block.qh[i / 4] >> i % 4 * 2 & 3) << 8;
-            decode_entry<2>(kIQ2Levels, kGrid[entry], block.signs[i], scale, w + 8 * i);
+            decode_entry<2>(kIQ2Levels, kIQ2_SGrid[entry], block.signs[i], scale, w + 8 * i);
         }
     });
 }
 
 void encode_iq2_s(std::span<const float> row, std::span<const float> importance, std::byte* out) {
     constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
-    static const Codebook book(kGrid, 2, levels);
+    static const Codebook book(kIQ2_SGrid, 2, levels);
     const CodebookShape shape{book, 16, CodebookShape::Signs::free, false, 0.125f, 15};
     encode_blocks<BlockIQ2_S>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_S& block) {
         const CodebookChoice choice = fit_codebook(shape, input);

@@ -18,6 +18,9 @@ struct BlockIQ2_S {
 };
 static_assert(sizeof(BlockIQ2_S) == 82);
 
+/// The codebook: 8 weights an entry, the magnitude of weight i is kIQ2Levels[bits 2 i and 2 i + 1].
+extern const uint16_t kIQ2_SGrid[1024];
+
 /// See FormatInfo::decode.
 void decode_iq2_s(const std::byte* blocks, float* out, int64_t n);
 /// See EncodeRow.

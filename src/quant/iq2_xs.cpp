@@ -9,7 +9,7 @@ namespace agave {
 
 // The codebook: iq2xs_grid of llama.cpp's ggml-common.h, packed; tools/quant/print_grids.py IQ2_XS prints it.
 // clang-format off
-static constexpr uint16_t kGrid[512] = {
+const uint16_t kIQ2_XSGrid[512] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000A, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025, 0x0028,
     0x0041, 0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x0085,
     0x0088, 0x0091, 0x0094, 0x0099, 0x00A0, 0x0101, 0x0104, 0x0106, 0x0109, 0x0110, 0x0112, 0x0115, 0x0118,
@@ -60,14 +60,14 @@ void decode_iq2_xs(const std::byte* blocks, float* out, int64_t n) {
             const int nibble = block.scales[i / 4] >> i % 4 / 2 * 4 & 0x0F;
             const float scale = d * (0.5f + static_cast<float>(nibble)) * 0.25f;
             const uint32_t q = block.qs[i];
-            decode_entry<2>(kIQ2Levels, kGrid[q & 511], even_signs(q >> 9), scale, w + 8 * i);
+            decode_entry<2>(kIQ2Levels, kIQ2_XSGrid[q & 511], even_signs(q >> 9), scale, w + 8 * i);
         }
     });
 }
 
 void encode_iq2_xs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
     constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
-    static const Codebook book(kGrid, 2, levels);
+    static const Codebook book(kIQ2_XSGrid, 2, levels);
     const CodebookShape shape{book, 16, CodebookShape::Signs::even, false, 0.125f, 15};
     encode_blocks<BlockIQ2_XS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_XS& block) {
         const CodebookChoice choice = fit_codebook(shape, input);

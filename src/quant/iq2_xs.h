@@ -16,6 +16,9 @@ struct BlockIQ2_XS {
 };
 static_assert(sizeof(BlockIQ2_XS) == 74);
 
+/// The codebook: 8 weights an entry, the magnitude of weight i is kIQ2Levels[bits 2 i and 2 i + 1].
+extern const uint16_t kIQ2_XSGrid[512];
+
 /// See FormatInfo::decode.
 void decode_iq2_xs(const std::byte* blocks, float* out, int64_t n);
 /// See EncodeRow.

@@ -12,7 +12,7 @@ namespace agave {
 // The codebook: iq2xxs_grid of llama.cpp's ggml-common.h, packed; tools/quant/print_grids.py IQ2_XXS prints
 // it.
 // clang-format off
-static constexpr uint16_t kGrid[256] = {
+const uint16_t kIQ2_XXSGrid[256] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000A, 0x0011, 0x0014, 0x0020, 0x0022, 0x0028, 0x002A, 0x0041, 0x0044,
     0x0050, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x008A, 0x00A2, 0x0101, 0x0104, 0x0110, 0x0115, 0x0140,
     0x0184, 0x0198, 0x0200, 0x0202, 0x0222, 0x0282, 0x0401, 0x0404, 0x0410, 0x0421, 0x0424, 0x0440, 0x0442,
@@ -45,7 +45,7 @@ void decode_iq2_xxs(const std::byte* blocks, float* out, int64_t n) {
             std::memcpy(&bits, entries + 4, 4);
             const float scale = d * (0.5f + static_cast<float>(bits >> 28)) * 0.25f;
             for (int i = 0; i < 4; ++i)
-                decode_entry<2>(kIQ2Levels, kGrid[entries[i]], even_signs(bits >> 7 * i & 0x7F), scale,
+                decode_entry<2>(kIQ2Levels, kIQ2_XXSGrid[entries[i]], even_signs(bits >> 7 * i & 0x7F), scale,
                                 w + 8 * i);
         }
     });
@@ -53,7 +53,7 @@ void decode_iq2_xxs(const std::byte* blocks, float* out, int64_t n) {
 
 void encode_iq2_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
     constexpr uint8_t levels[] = {kIQ2Levels[0], kIQ2Levels[1], kIQ2Levels[2]};
-    static const Codebook book(kGrid, 2, levels);
+    static const Codebook book(kIQ2_XXSGrid, 2, levels);
     const CodebookShape shape{book, 32, CodebookShape::Signs::even, false, 0.125f, 15};
     encode_blocks<BlockIQ2_XXS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ2_XXS& block) {
         const CodebookChoice choice = fit_codebook(shape, input);

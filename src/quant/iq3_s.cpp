@@ -7,11 +7,9 @@
 
 namespace agave {
 
-static constexpr uint8_t kLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
-
 // The codebook: iq3s_grid of llama.cpp's ggml-common.h, packed; tools/quant/print_grids.py IQ3_S prints it.
 // clang-format off
-static constexpr uint16_t kGrid[512] = {
+const uint16_t kIQ3_SGrid[512] = {
     0x0000, 0x0001, 0x0002, 0x0005, 0x0007, 0x0010, 0x0011, 0x0012, 0x0014, 0x0016, 0x0020, 0x0021, 0x0025,
     0x0033, 0x0040, 0x0042, 0x0045, 0x0047, 0x0051, 0x0053, 0x0060, 0x0062, 0x0071, 0x0074, 0x0077, 0x0100,
     0x0101, 0x0102, 0x0104, 0x0110, 0x0111, 0x0115, 0x0120, 0x0123, 0x0127, 0x0131, 0x0135, 0x0144, 0x0161,
@@ -63,13 +61,13 @@ void decode_iq3_s(const std::byte* blocks, float* out, int64_t n) {
             const float scale = d * static_cast<float>(1 + 2 * nibble);
             const int entry = block.qs[i] | (block.qh[i / 8] >> i % 8 & 1) << 8;
             const uint32_t signs = block.signs[i / 2] >> i % 2 * 4;
-            decode_entry<4>(kLevels, kGrid[entry], signs, scale, w + 4 * i);
+            decode_entry<4>(kIQ3_SLevels, kIQ3_SGrid[entry], signs, scale, w + 4 * i);
         }
     });
 }
 
 void encode_iq3_s(std::span<const float> row, std::span<const float> importance, std::byte* out) {
-    static const Codebook book(kGrid, 4, kLevels);
+    static const Codebook book(kIQ3_SGrid, 4, kIQ3_SLevels);
     const CodebookShape shape{book, 32, CodebookShape::Signs::free, false, 1, 15};
     encode_blocks<BlockIQ3_S>(row, importance, out, [&](const EncodeBlock& input, BlockIQ3_S& block) {
         const CodebookChoice choice = fit_codebook(shape, input);

@@ -18,6 +18,10 @@ struct BlockIQ3_S {
 };
 static_assert(sizeof(BlockIQ3_S) == 110);
 
+/// The codebook: 4 weights an entry, the magnitude of weight i is kIQ3_SLevels[bits 4 i to 4 i + 2].
+extern const uint16_t kIQ3_SGrid[512];
+inline constexpr uint8_t kIQ3_SLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+
 /// See FormatInfo::decode.
 void decode_iq3_s(const std::byte* blocks, float* out, int64_t n);
 /// See EncodeRow.

@@ -9,12 +9,10 @@
 
 namespace agave {
 
-static constexpr uint8_t kLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
-
 // The codebook: iq3xxs_grid of llama.cpp's ggml-common.h, packed; tools/quant/print_grids.py IQ3_XXS prints
 // it.
 // clang-format off
-static constexpr uint16_t kGrid[256] = {
+const uint16_t kIQ3_XXSGrid[256] = {
     0x0000, 0x0002, 0x0004, 0x0011, 0x0013, 0x0017, 0x0020, 0x0022, 0x0031, 0x0042, 0x0073, 0x0075, 0x0101,
     0x0103, 0x0110, 0x0112, 0x0121, 0x0125, 0x0130, 0x0132, 0x0141, 0x0154, 0x0170, 0x0200, 0x0202, 0x0204,
     0x0211, 0x0220, 0x0222, 0x0231, 0x0233, 0x0237, 0x0251, 0x0257, 0x0275, 0x0301, 0x0307, 0x0310, 0x0312,
@@ -47,14 +45,14 @@ void decode_iq3_xxs(const std::byte* blocks, float* out, int64_t n) {
             const float scale = d * (0.5f + static_cast<float>(bits >> 28)) * 0.5f;
             for (int i = 0; i < 8; ++i) {
                 const uint32_t signs = even_signs(bits >> 7 * (i / 2) & 0x7F) >> i % 2 * 4;
-                decode_entry<4>(kLevels, kGrid[block.qs[8 * g + i]], signs, scale, w + 4 * i);
+                decode_entry<4>(kIQ3_XXSLevels, kIQ3_XXSGrid[block.qs[8 * g + i]], signs, scale, w + 4 * i);
             }
         }
     });
 }
 
 void encode_iq3_xxs(std::span<const float> row, std::span<const float> importance, std::byte* out) {
-    static const Codebook book(kGrid, 4, kLevels);
+    static const Codebook book(kIQ3_XXSGrid, 4, kIQ3_XXSLevels);
     const CodebookShape shape{book, 32, CodebookShape::Signs::even, false, 0.25f, 15};
     encode_blocks<BlockIQ3_XXS>(row, importance, out, [&](const EncodeBlock& input, BlockIQ3_XXS& block) {
         const CodebookChoice choice = fit_codebook(shape, input);

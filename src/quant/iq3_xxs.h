@@ -17,6 +17,10 @@ struct BlockIQ3_XXS {
 };
 static_assert(sizeof(BlockIQ3_XXS) == 98);
 
+/// The codebook: 4 weights an entry, the magnitude of weight i is kIQ3_XXSLevels[bits 4 i to 4 i + 2].
+extern const uint16_t kIQ3_XXSGrid[256];
+inline constexpr uint8_t kIQ3_XXSLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+
 /// See FormatInfo::decode.
 void decode_iq3_xxs(const std::byte* blocks, float* out, int64_t n);
 /// See EncodeRow.
