@@ -172,8 +172,9 @@ TEST_P(Matmul, EveryFormatAndShape) {
 TEST_P(Matmul, LongRowsTakeSeveralStripsAndGroups) {
     const Kernels& table = kernels(GetParam());
     for (Format format : {Format::q4_0, Format::q4_1, Format::q8_0, Format::q2_k, Format::q6_k, Format::mxfp4,
-                          Format::iq4_nl, Format::iq4_xs, Format::bf16})
-        for (int n_rows : {3, 37}) {
+                          Format::iq4_nl, Format::iq4_xs, Format::bf16, Format::nvfp4, Format::q1_0,
+                          Format::q2_0, Format::tq1_0, Format::iq1_m, Format::iq2_xxs, Format::iq3_s})
+        for (int n_rows : {1, 3, 37}) {
             check(table, table.activation_for(format), MatmulCase(format, 72, 4352, n_rows));
             if (HasFailure()) return;
         }
@@ -181,9 +182,11 @@ TEST_P(Matmul, LongRowsTakeSeveralStripsAndGroups) {
 
 TEST_P(Matmul, ExtremeBlocksStayExact) {
     const Kernels& table = kernels(GetParam());
-    for (Format format :
-         {Format::q4_0, Format::q4_1, Format::q5_0, Format::q5_1, Format::q8_0, Format::q2_k, Format::q3_k,
-          Format::q4_k, Format::q5_k, Format::q6_k, Format::mxfp4, Format::iq4_nl, Format::iq4_xs})
+    for (Format format : {Format::q4_0,    Format::q4_1,   Format::q5_0,   Format::q5_1,    Format::q8_0,
+                          Format::q2_k,    Format::q3_k,   Format::q4_k,   Format::q5_k,    Format::q6_k,
+                          Format::mxfp4,   Format::iq4_nl, Format::iq4_xs, Format::q1_0,    Format::q2_0,
+                          Format::tq1_0,   Format::tq2_0,  Format::nvfp4,  Format::iq1_s,   Format::iq1_m,
+                          Format::iq2_xxs, Format::iq2_xs, Format::iq2_s,  Format::iq3_xxs, Format::iq3_s})
         for (int fill : {0x00, 0x80, 0x7F, 0xFF}) {
             MatmulCase c(format, 16, 512, 14);
             const FormatInfo& info = format_info(format);
@@ -191,8 +194,8 @@ TEST_P(Matmul, ExtremeBlocksStayExact) {
             std::memset(c.weights.data(), fill, c.weights.size());
             const uint16_t one = float_to_half(0.5f);
             for (size_t b = 0; b < c.weights.size(); b += info.block_bytes) {
-                // MXFP4: 2^-1.
-                if (halves.first < 0) c.weights.data()[b] = std::byte{126};
+                // MXFP4: 2^-1. NVFP4 and IQ1_M have no byte that would make their scales infinite.
+                if (format == Format::mxfp4) c.weights.data()[b] = std::byte{126};
                 if (halves.first >= 0) std::memcpy(c.weights.data() + b + halves.first, &one, 2);
                 if (halves.second >= 0) std::memcpy(c.weights.data() + b + halves.second, &one, 2);
             }

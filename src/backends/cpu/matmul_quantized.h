@@ -10,39 +10,22 @@ namespace {
 /// `multiply` and `prepare`.
 struct QuantizedKernels {
     int block;        ///< weights in a unit
-    int block_bytes;  ///< bytes of a unit in the file, of one row
+    int tiles;        ///< units in a block of the file
+    int block_bytes;  ///< bytes of a block in the file
     size_t unit_bytes;
     int offset;  ///< taken from the weights by the sums of the activations
     int subs;    ///< sub-blocks of a unit
     bool mins;
     void (*gemv)(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile,
                  float* sums);
-    void (*unpack)(const std::byte* weights, size_t weight_stride, int64_t n_units, const std::byte* next,
-                   std::byte* panel);
+    void (*unpack)(const QuantizedKernels& f, const std::byte* weights, size_t weight_stride, int64_t n_units,
+                   const std::byte* next, std::byte* panel);
     void (*multiply)(int n_rows, const std::byte* panel, int64_t n_units, const Tile& tile, float* sums);
-};
+    LookUp look_up = nullptr;  ///< for formats with a codebook
 
-/// The shape of an unpacked panel, and the name of the multiply() that runs on it.
-template <int kBlockSize, int kSubBlocks, int kOffsetUsed, bool kHasMins, bool kIsSigned>
-struct PanelShape {
-    static constexpr int kBlock = kBlockSize, kSubs = kSubBlocks, kOffset = kOffsetUsed;
-    static constexpr bool kMins = kHasMins, kSigned = kIsSigned;
-};
-
-template <typename Unpack>
-struct Blocks32 : Unpack {
-    static constexpr int kBlock = 32, kSubs = 1;
-    // Only whether there is an offset matters to multiply(); its size is prepared with the activations. Where
-    // signed operands are moved to unsigned, they take the same instructions.
-    using Shape =
-        PanelShape<32, 1, Unpack::kOffset != 0, Unpack::kMins, Unpack::kSigned && kSignedOffset == 0>;
-};
-template <typename Unpack>
-struct Blocks256 : Unpack {
-    static constexpr int kBlock = 256;
-    static constexpr bool kSigned = requires { Unpack::kSigned; };
-    using Shape =
-        PanelShape<256, Unpack::kSubs, Unpack::kOffset != 0, Unpack::kMins, kSigned && kSignedOffset == 0>;
+    /// Where the unit starts in a row of the file.
+    int64_t offset_of(int64_t unit) const { return unit / tiles * block_bytes; }
+    size_t row_bytes(int64_t k) const { return static_cast<size_t>(offset_of(k / block)); }
 };
 
 template <typename F>
@@ -54,9 +37,14 @@ void gemv(const std::byte* weights, size_t weight_stride, int64_t n_units, const
     }
 }
 template <typename F>
-void unpack_panel_of(const std::byte* weights, size_t weight_stride, int64_t n_units, const std::byte* next,
-                     std::byte* panel) {
+void unpack_panel_of(const QuantizedKernels&, const std::byte* weights, size_t weight_stride, int64_t n_units,
+                     const std::byte* next, std::byte* panel) {
     unpack_panel<F>(weights, weight_stride, n_units, next, panel);
+}
+template <int kCodeBits>
+void unpack_codebook_panel_of(const QuantizedKernels& f, const std::byte* weights, size_t weight_stride,
+                              int64_t n_units, const std::byte* next, std::byte* panel) {
+    unpack_codebook_panel<kCodeBits>(f.look_up, f.block_bytes, weights, weight_stride, n_units, next, panel);
 }
 
 /// Calls function(Index<R>) with the greatest R of {12, 8, 4, 2, 1}, as far as the level has them, that is at
@@ -86,9 +74,24 @@ void multiply_panel_of(int n_rows, const std::byte* panel, int64_t n_units, cons
 
 template <typename F>
 constexpr QuantizedKernels quantized_kernels() {
-    return {F::kBlock,  F::kBlockBytes,     panel_unit_bytes<F>(),
-            F::kOffset, F::kSubs,           F::kMins,
-            gemv<F>,    unpack_panel_of<F>, multiply_panel_of<typename F::Shape>};
+    return {
+        F::kBlock, F::kTiles, F::kBlockBytes, panel_unit_bytes<F>(), F::kOffset,
+        F::kSubs,  F::kMins,  gemv<F>,        unpack_panel_of<F>,    multiply_panel_of<typename F::Shape>};
+}
+template <int kCodeBits, typename Block>
+constexpr QuantizedKernels codebook_kernels() {
+    using F = Blocks256<CodebookUnit<kCodeBits>>;
+    return {F::kBlock,
+            1,
+            sizeof(Block),
+            panel_unit_bytes<F>(),
+            F::kOffset,
+            F::kSubs,
+            F::kMins,
+            nullptr,
+            unpack_codebook_panel_of<kCodeBits>,
+            multiply_panel_of<typename F::Shape>,
+            look_up_of<Block, kCodeBits>};
 }
 
 /// Numbers that a prepared tile has for each unit and row.
@@ -104,6 +107,17 @@ inline void prepare_tile_by_row(const QuantizedKernels& f, int R, const std::byt
     const int64_t numbers = prepared_numbers(f);
     for (int r = 0; r < R; ++r, rows += stride) {
         int32_t* to = typed<int32_t>(out) + unit * numbers * R + r;
+        if (f.block == 32 && f.subs == 2) {
+            const Block32Row<const std::byte> row{rows, k};
+            for (int64_t u = unit; u < n_units; ++u, to += 3 * R) {
+                std::memcpy(to, row.scales() + u, 4);
+                int32_t first = 0;
+                for (int i = 0; i < 16; ++i) first += row.quants()[32 * u + i];
+                to[R] = first * -f.offset;
+                to[2 * R] = (row.sums()[u] - first) * -f.offset;
+            }
+            continue;
+        }
         if (f.block == 32) {
             const Block32Row<const std::byte> row{rows, k};
             for (int64_t u = unit; u < n_units; ++u, to += 2 * R) {
@@ -181,52 +195,59 @@ inline int64_t prepare_tile_by_columns(const QuantizedKernels& f, int R, const s
 /// Prepares R rows; `n_readable` rows lie from `rows` on.
 [[gnu::noinline]] inline void prepare_tile(const QuantizedKernels& f, int R, const std::byte* rows,
                                            int n_readable, size_t stride, int64_t k, std::byte* out) {
-    const int64_t done = n_readable >= 16 && R >= 4 ? prepare_tile_by_columns(f, R, rows, stride, k, out) : 0;
+    const bool by_columns = n_readable >= 16 && R >= 4 && !(f.block == 32 && f.subs == 2);
+    const int64_t done = by_columns ? prepare_tile_by_columns(f, R, rows, stride, k, out) : 0;
     prepare_tile_by_row(f, R, rows, stride, k, done, out);
 }
 
-constexpr QuantizedKernels kQuantizedKernels[] = {
-    quantized_kernels<Blocks32<UnpackQ4_0>>(),    quantized_kernels<Blocks32<UnpackQ4_1>>(),
-    quantized_kernels<Blocks32<UnpackQ5_0>>(),    quantized_kernels<Blocks32<UnpackQ5_1>>(),
-    quantized_kernels<Blocks32<UnpackQ8_0>>(),    quantized_kernels<Blocks256<UnpackQ2_K>>(),
-    quantized_kernels<Blocks256<UnpackQ3_K>>(),   quantized_kernels<Blocks256<UnpackQ4_K>>(),
-    quantized_kernels<Blocks256<UnpackQ5_K>>(),   quantized_kernels<Blocks256<UnpackQ6_K>>(),
-    quantized_kernels<Blocks32<UnpackMXFP4>>(),   quantized_kernels<Blocks32<UnpackIQ4_NL>>(),
-    quantized_kernels<Blocks256<UnpackIQ4_XS>>(),
+constexpr Format kQuantizedFormats[] = {
+    Format::q4_0,   Format::q4_1,    Format::q5_0,   Format::q5_1,  Format::q8_0,    Format::q2_k,
+    Format::q3_k,   Format::q4_k,    Format::q5_k,   Format::q6_k,  Format::mxfp4,   Format::iq4_nl,
+    Format::iq4_xs,
+#if !AGAVE_CPU_SMALL
+    Format::tq1_0,  Format::tq2_0,   Format::nvfp4,  Format::q1_0,  Format::q2_0,    Format::iq1_s,
+    Format::iq1_m,  Format::iq2_xxs, Format::iq2_xs, Format::iq2_s, Format::iq3_xxs, Format::iq3_s,
+#endif
 };
+/// In the order of kQuantizedFormats. The minimal program leaves the rarer formats to the exact path.
+constexpr QuantizedKernels kQuantizedKernels[] = {
+    quantized_kernels<Blocks32<UnpackQ4_0>>(),
+    quantized_kernels<Blocks32<UnpackQ4_1>>(),
+    quantized_kernels<Blocks32<UnpackQ5_0>>(),
+    quantized_kernels<Blocks32<UnpackQ5_1>>(),
+    quantized_kernels<Blocks32<UnpackQ8_0>>(),
+    quantized_kernels<Blocks256<UnpackQ2_K>>(),
+    quantized_kernels<Blocks256<UnpackQ3_K>>(),
+    quantized_kernels<Blocks256<UnpackQ4_K>>(),
+    quantized_kernels<Blocks256<UnpackQ5_K>>(),
+    quantized_kernels<Blocks256<UnpackQ6_K>>(),
+    quantized_kernels<Blocks32<UnpackMXFP4>>(),
+    quantized_kernels<Blocks32<UnpackIQ4_NL>>(),
+    quantized_kernels<Blocks256<UnpackIQ4_XS>>(),
+#if !AGAVE_CPU_SMALL
+    quantized_kernels<Blocks256<UnpackTQ1_0>>(),
+    quantized_kernels<Blocks256<UnpackTQ2_0>>(),
+    quantized_kernels<Blocks32<UnpackNVFP4>>(),
+    quantized_kernels<Blocks32<UnpackQ1_0>>(),
+    quantized_kernels<Blocks32<UnpackQ2_0>>(),
+    codebook_kernels<2, BlockIQ1_S>(),
+    codebook_kernels<2, BlockIQ1_M>(),
+    codebook_kernels<2, BlockIQ2_XXS>(),
+    codebook_kernels<2, BlockIQ2_XS>(),
+    codebook_kernels<2, BlockIQ2_S>(),
+    codebook_kernels<4, BlockIQ3_XXS>(),
+    codebook_kernels<4, BlockIQ3_S>(),
+#endif
+};
+
+static_assert(sizeof kQuantizedKernels / sizeof kQuantizedKernels[0] ==
+              sizeof kQuantizedFormats / sizeof kQuantizedFormats[0]);
 
 /// The kernels of a quantised format; nullptr for float formats and those that only the exact path runs.
 inline const QuantizedKernels* quantized_kernels_for(Format format) {
-    switch (format) {
-        case Format::q4_0:
-            return &kQuantizedKernels[0];
-        case Format::q4_1:
-            return &kQuantizedKernels[1];
-        case Format::q5_0:
-            return &kQuantizedKernels[2];
-        case Format::q5_1:
-            return &kQuantizedKernels[3];
-        case Format::q8_0:
-            return &kQuantizedKernels[4];
-        case Format::q2_k:
-            return &kQuantizedKernels[5];
-        case Format::q3_k:
-            return &kQuantizedKernels[6];
-        case Format::q4_k:
-            return &kQuantizedKernels[7];
-        case Format::q5_k:
-            return &kQuantizedKernels[8];
-        case Format::q6_k:
-            return &kQuantizedKernels[9];
-        case Format::mxfp4:
-            return &kQuantizedKernels[10];
-        case Format::iq4_nl:
-            return &kQuantizedKernels[11];
-        case Format::iq4_xs:
-            return &kQuantizedKernels[12];
-        default:
-            return nullptr;
-    }
+    for (const Format& known : kQuantizedFormats)
+        if (known == format) return &kQuantizedKernels[&known - kQuantizedFormats];
+    return nullptr;
 }
 
 /// Writes the sums of up to 16 weight rows, one row of activations each `out_stride` floats.
@@ -290,9 +311,9 @@ inline void multiply_many_rows(const MatmulTask& task, const QuantizedKernels& f
         const int64_t end = begin + group_rows < task.row_end ? begin + group_rows : task.row_end;
         std::byte* unpacked = scratch.panels;
         for (int64_t row = begin; row < end; row += kPanelRows, unpacked += one_panel) {
-            const Panel panel =
-                panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
-            f.unpack(panel.data, panel.stride, n_units, prefetch_start(panel.data, panel.stride), unpacked);
+            const Panel panel = panel_at(task, row, f.row_bytes(task.weights.k), scratch.tail);
+            f.unpack(f, panel.data, panel.stride, n_units, prefetch_start(panel.data, panel.stride),
+                     unpacked);
         }
         for (int first = 0; first < task.n_rows;) {
             const std::byte* rows = task.activations + static_cast<size_t>(first) * row_bytes;
@@ -338,15 +359,15 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
         prefetch_bytes(task.weights.data + static_cast<size_t>(task.row_begin) * task.weights.row_bytes,
                        static_cast<int64_t>(kPanelRows * task.weights.row_bytes) + kPrefetchBytes);
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
-        const Panel panel = panel_at(task, row, static_cast<size_t>(n_units * f.block_bytes), scratch.tail);
-        if (kFusedGemv && task.n_rows == 1) {
+        const Panel panel = panel_at(task, row, f.row_bytes(task.weights.k), scratch.tail);
+        if (kFusedGemv && f.gemv && task.n_rows == 1) {
             f.gemv(panel.data, panel.stride, n_units, parts[0].tile, scratch.sums);
         } else {
             std::memset(scratch.sums, 0, static_cast<size_t>(task.n_rows) * 64);
             for (int64_t unit = 0; unit < n_units; unit += strip_units) {
                 const int64_t n = n_units - unit < strip_units ? n_units - unit : strip_units;
-                f.unpack(panel.data + unit * f.block_bytes, panel.stride, n,
-                         prefetch_start(panel.data, panel.stride) + unit * f.block_bytes * kPanelRows,
+                f.unpack(f, panel.data + f.offset_of(unit), panel.stride, n,
+                         prefetch_start(panel.data, panel.stride) + f.offset_of(unit) * kPanelRows,
                          scratch.panels);
                 for (int i = 0; i < n_parts; ++i) {
                     const Part& part = parts[i];

@@ -20,9 +20,10 @@ inline size_t round_up_64(size_t n) {
 inline size_t tail_bytes(int64_t k) {
     return round_up_64(static_cast<size_t>(k) * 16 / 32 * 34);
 }
-/// Blocks of 32 have two numbers; blocks of 256 at most 17.
+/// Blocks of 32 have up to three numbers; blocks of 256 at most 17.
 inline size_t prepared_bytes(int64_t k) {
-    return round_up_64(static_cast<size_t>(k) / 256 * (17 * 4) + static_cast<size_t>(k) / 32 * 8) * kManyRows;
+    return round_up_64(static_cast<size_t>(k) / 256 * (17 * 4) + static_cast<size_t>(k) / 32 * 12) *
+           kManyRows;
 }
 /// Q2_K takes the most lines: 90 for 256 weights.
 inline size_t panels_bytes(int64_t k) {

@@ -51,7 +51,7 @@ inline void unpack_nibbles(const std::byte* p, size_t stride, Bytes64 w[8]) {
 inline void add_fifth_bits(I32x16 bits, Bytes64 w[8]) {
     unroll<8>([&](auto i) __attribute__((always_inline)) {
         constexpr int I = decltype(i)::value;
-        w[I] = w[I] | bits_to_bytes<I>(bits);
+        w[I] = w[I] | bits_to_bytes<I, 4>(bits);
     });
 }
 
@@ -360,6 +360,150 @@ struct UnpackIQ4_XS {
             Bytes64 w[8];
             unpack_nibbles(p + 8 + 16 * sub, stride, kIQ4Table, w);
             visit(sub, w);
+        }
+    }
+};
+
+// Ternary weights: 0, 1, 2 stand for -1, 0, 1. They are moved to where the other formats of eight sub-blocks
+// have their zero, and so share the product.
+
+inline Bytes64 ternary_operand(Bytes64 digits) {
+    return add_bytes(digits, splat_byte(static_cast<uint8_t>(kSignedOffset - 1)));
+}
+
+struct UnpackTQ2_0 {
+    static constexpr int kBlockBytes = 66, kSubs = 8, kOffset = kSignedOffset;
+    static constexpr bool kMins = false, kSigned = true, kAlone = true;
+    using Scales = BlockScales<kSubs, kMins>;
+    static void unpack_scales(const std::byte* p, size_t stride, Scales& s) {
+        for (F32x16& sub : s.sub) sub = splat(1.0f);
+        s.d = gather_half(p + 64, stride);
+    }
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        for (int half = 0; half < 8; half += 4) {
+            Bytes64 t[8];
+            transpose_32(p + 8 * half, stride, t);
+            unroll<4>([&](auto quarter) __attribute__((always_inline)) {
+                constexpr int Q = decltype(quarter)::value;
+                Bytes64 w[8];
+                for (int i = 0; i < 8; ++i) w[i] = ternary_operand(move_bits<2 * Q, 0, 2>(t[i]));
+                visit(half + Q, w);
+            });
+        }
+    }
+};
+
+/// The bytes of a vector in two halves of 16 bits each, which multiply by 3 without carrying into each other.
+struct TernaryBytes {
+    I32x16 even, odd;
+};
+inline TernaryBytes ternary_bytes(Bytes64 x) {
+    const I32x16 mask = splat_i32(0x00FF00FF);
+    return {as_i32(x) & mask, shift_right<8>(as_i32(x)) & mask};
+}
+/// The next base-3 digit of each byte.
+inline Bytes64 next_digit(TernaryBytes& x) {
+    const I32x16 mask = splat_i32(0x00FF00FF);
+    const I32x16 even = x.even + x.even + x.even, odd = x.odd + x.odd + x.odd;
+    x = {even & mask, odd & mask};
+    return ternary_operand(as_bytes((shift_right<8>(even) & mask) | (odd & splat_i32(0x03000300))));
+}
+
+struct UnpackTQ1_0 {
+    static constexpr int kBlockBytes = 54, kSubs = 8, kOffset = kSignedOffset;
+    static constexpr bool kMins = false, kSigned = true, kAlone = true;
+    using Scales = BlockScales<kSubs, kMins>;
+    static void unpack_scales(const std::byte* p, size_t stride, Scales& s) {
+        for (F32x16& sub : s.sub) sub = splat(1.0f);
+        s.d = gather_half(p + 52, stride);
+    }
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        Bytes64 t[8], w[8];
+        TernaryBytes x[8];
+        transpose_32(p, stride, t);
+        for (int i = 0; i < 8; ++i) x[i] = ternary_bytes(t[i]);
+        for (int digit = 0; digit < 5; ++digit) {
+            for (int i = 0; i < 8; ++i) w[i] = next_digit(x[i]);
+            visit(digit, w);
+        }
+        transpose_rows(p + 32, stride, t);
+        for (int i = 0; i < 4; ++i) x[i] = ternary_bytes(t[i]);
+        for (int sub = 5; sub < 7; ++sub) {
+            for (int i = 0; i < 8; ++i) w[i] = next_digit(x[i % 4]);
+            visit(sub, w);
+        }
+        TernaryBytes rest = ternary_bytes(as_bytes(gather_u32(p + 48, stride)));
+        for (int i = 0; i < 4; ++i) w[i] = next_digit(x[i]);
+        for (int i = 4; i < 8; ++i) w[i] = next_digit(rest);
+        visit(7, w);
+    }
+};
+
+// Blocks that hold kTiles times 32 weights. unpack(): visit(t, w[8], scale[kSubs], min), in order, where
+// kSubs is 2 if each half of the 32 has a scale.
+
+struct UnpackQ1_0 {
+    static constexpr int kBlockBytes = 18, kTiles = 4, kSubs = 1, kOffset = 1;
+    static constexpr bool kMins = false, kSigned = false, kAlone = true;
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        Bytes64 bits[4];
+        transpose_rows(p + 2, stride, bits);
+        const F32x16 scale = gather_half(p, stride);
+        for (int t = 0; t < kTiles; ++t) {
+            Bytes64 w[8];
+            unroll<8>([&](auto i) __attribute__((always_inline)) {
+                w[decltype(i)::value] = bits_to_bytes<decltype(i)::value, 1>(as_i32(bits[t]));
+            });
+            visit(t, w, &scale, zero());
+        }
+    }
+};
+struct UnpackQ2_0 {
+    static constexpr int kBlockBytes = 18, kTiles = 2, kSubs = 1, kOffset = 1;
+    static constexpr bool kMins = false, kSigned = false, kAlone = true;
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        Bytes64 fields[4];
+        transpose_rows(p + 2, stride, fields);
+        const F32x16 scale = gather_half(p, stride);
+        for (int t = 0; t < kTiles; ++t) {
+            Bytes64 w[8];
+            unroll<8>([&](auto i) __attribute__((always_inline)) {
+                constexpr int I = decltype(i)::value;
+                w[I] = fields_to_bytes<2, I % 4, 0>(as_i32(fields[2 * t + I / 4]));
+            });
+            visit(t, w, &scale, zero());
+        }
+    }
+};
+/// Half the E4M3 in the lowest byte of each lane, whose sign is ignored; 0x7F is 0.
+inline F32x16 half_of_e4m3(I32x16 bytes) {
+    // The exponent is moved by a multiplication, which also normalises.
+    const F32x16 value = f32_of_bits(shift_left<20>(bytes & splat_i32(0x7F))) * splat(0x1p119f);
+    const F32x16 from_nan = abs(to_f32(bytes & splat_i32(0xFF)) - splat(127.0f));
+    return select(less(zero(), from_nan), value, zero());
+}
+struct UnpackNVFP4 {
+    static constexpr int kBlockBytes = 36, kTiles = 2, kSubs = 2, kOffset = 12;
+    static constexpr bool kMins = false, kSigned = false, kAlone = true;
+    template <typename Visit>
+    [[gnu::always_inline]] static void unpack(const std::byte* p, size_t stride, Visit visit) {
+        Bytes64 t[8];
+        transpose_32(p + 4, stride, t);
+        const I32x16 e4m3 = gather_u32(p, stride);
+        const F32x16 scale[4] = {half_of_e4m3(e4m3), half_of_e4m3(shift_right<8>(e4m3)),
+                                 half_of_e4m3(shift_right<16>(e4m3)), half_of_e4m3(shift_right<24>(e4m3))};
+        for (int tile = 0; tile < kTiles; ++tile) {
+            Bytes64 w[8];
+            for (int i = 0; i < 8; ++i) {
+                // Of a group of 16 the low nibbles of two dwords are the first 8, the high ones the others.
+                const Bytes64 x = t[4 * tile + i / 4 * 2 + i % 2];
+                w[i] = lookup16(kE2M1Table.values, i % 4 < 2 ? low_nibbles(x) : high_nibbles(x));
+            }
+            visit(tile, w, scale + 2 * tile, zero());
         }
     }
 };

@@ -323,7 +323,7 @@ inline I32x16 gather_u32(const std::byte* p, size_t stride) {
     for (size_t r = 0; r < 16; ++r) std::memcpy(&x[r], p + r * stride, 4);
     return load_i32(x);
 }
-template <int I>
+template <int I, int kTo>
 inline Bytes64 bits_to_bytes(I32x16 bits) {
     // Each byte of a lane takes a copy of the byte that holds its bit, and is compared with that bit.
     constexpr int kByte = I / 2;
@@ -335,7 +335,7 @@ inline Bytes64 bits_to_bytes(I32x16 bits) {
     const __m256i bit = _mm256_set1_epi32(I % 2 ? static_cast<int>(0x80402010u) : 0x08040201);
     const auto half = [&](__m256i x) {
         const __m256i chosen = _mm256_and_si256(_mm256_shuffle_epi8(x, copies), bit);
-        return _mm256_and_si256(_mm256_cmpeq_epi8(chosen, bit), _mm256_set1_epi8(0x10));
+        return _mm256_and_si256(_mm256_cmpeq_epi8(chosen, bit), _mm256_set1_epi8(1 << kTo));
     };
     return {half(bits.lo), half(bits.hi)};
 }

@@ -308,17 +308,23 @@ inline I32x16 gather_u32(const std::byte* p, size_t stride) {
     return {_mm512_setr_epi32(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], x[10], x[11], x[12],
                               x[13], x[14], x[15])};
 }
-template <int I>
-inline Bytes64 bits_to_bytes(I32x16 bits) {
-    // Byte j of a lane takes the 8 bits that begin 4 below its own bit; the upper lane of a qword 32 later.
-    constexpr int kBegin = 4 * I + 60;
+template <int kBits, int I, int kTo>
+inline Bytes64 fields_to_bytes(I32x16 fields) {
+    // Byte j of a lane takes the 8 bits that begin kTo below its own field; the upper lane of a qword 32
+    // later.
+    constexpr int kBegin = 4 * I * kBits + 64 - kTo;
     constexpr auto lane = [](int shift) {
         uint32_t x = 0;
-        for (int j = 0; j < 4; ++j) x |= static_cast<uint32_t>((kBegin + shift + j) % 64) << (8 * j);
+        for (int j = 0; j < 4; ++j) x |= static_cast<uint32_t>((kBegin + shift + kBits * j) % 64) << (8 * j);
         return static_cast<int64_t>(x);
     };
     constexpr int64_t kSelect = lane(0) | lane(32) << 32;
-    return Bytes64{_mm512_multishift_epi64_epi8(_mm512_set1_epi64(kSelect), bits.v)} & splat_byte(0x10);
+    return Bytes64{_mm512_multishift_epi64_epi8(_mm512_set1_epi64(kSelect), fields.v)} &
+           splat_byte(((1 << kBits) - 1) << kTo);
+}
+template <int I, int kTo>
+inline Bytes64 bits_to_bytes(I32x16 bits) {
+    return fields_to_bytes<1, I, kTo>(bits);
 }
 inline int32_t reduce_add_i32(I32x16 a) {
     return _mm512_reduce_add_epi32(a.v);

@@ -303,7 +303,7 @@ inline I32x16 gather_u32(const std::byte* p, size_t stride) {
     for (size_t r = 0; r < 16; ++r) std::memcpy(&x[r], p + r * stride, 4);
     return load_i32(x);
 }
-template <int I>
+template <int I, int kTo>
 inline Bytes64 bits_to_bytes(I32x16 bits) {
     // Each byte of a lane takes a copy of the byte that holds its bit, and is tested for that bit.
     constexpr uint8_t b = I / 2;
@@ -312,7 +312,7 @@ inline Bytes64 bits_to_bytes(I32x16 bits) {
     const uint8x16_t bit = vreinterpretq_u8_u32(vdupq_n_u32(I % 2 ? 0x80402010u : 0x08040201u));
     return each_bytes([&](int i) {
         const uint8x16_t copied = vqtbl1q_u8(vreinterpretq_u8_s32(bits.v[i]), copies);
-        return vandq_u8(vtstq_u8(copied, bit), vdupq_n_u8(0x10));
+        return vandq_u8(vtstq_u8(copied, bit), vdupq_n_u8(1 << kTo));
     });
 }
 inline int32_t reduce_add_i32(I32x16 a) {

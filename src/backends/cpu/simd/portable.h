@@ -310,9 +310,9 @@ inline Bytes64 as_bytes(const I32x16& a) {
     for (size_t r = 0; r < 16; ++r) std::memcpy(&out.v[r], p + r * stride, 4);
     return out;
 }
-template <int I>
+template <int I, int kTo>
 [[gnu::noinline]] inline Bytes64 bits_to_bytes(const I32x16& bits) {
-    return each_byte([&](int i) { return (bits.v[i / 4] >> (4 * I + i % 4) & 1) << 4; });
+    return each_byte([&](int i) { return (bits.v[i / 4] >> (4 * I + i % 4) & 1) << kTo; });
 }
 [[gnu::noinline]] inline int32_t reduce_add_i32(const I32x16& a) {
     int32_t sum = 0;

@@ -47,7 +47,8 @@
 //       lane r of out[i] is dword i of row r
 //   gather_u16(const std::byte* p, size_t stride) -> I32x16: a 16-bit number of each of 16 rows
 //   gather_u32(const std::byte* p, size_t stride) -> I32x16: 32 bits of each of 16 rows
-//   bits_to_bytes<I>(I32x16): byte j of each lane becomes 0x10 where bit 4 I + j of the lane is set, else 0
+//   bits_to_bytes<I, kTo>(I32x16): bit kTo of byte j of each lane becomes bit 4 I + j of the lane, the rest 0
+//   fields_to_bytes<kBits, I, kTo>(I32x16): the same for fields of 2 or 4 bits: field 4 I + j of the lane
 //   reduce_add_i32(a)  store_i8(int8_t*, I32x16): values within -128..127
 //   dot_i16(acc, a, b)     acc + the sum over each lane's two 16-bit signed numbers of a * b
 //   dot_u7(acc, a, b)      acc + the sum over each lane's 4 bytes of a (unsigned, <= 127) * b (signed)
@@ -72,6 +73,24 @@
 
 namespace agave::cpu {
 namespace {
+
+#if !defined(__AVX512VNNI__)
+template <int kBits, int I, int kTo>
+inline Bytes64 fields_to_bytes(I32x16 fields) {
+    // The four fields of interest alone, then spread with shifts and ors; the bytes between hold what the
+    // mask takes off.
+    I32x16 x = shift_right<4 * I * kBits>(fields) & splat_i32((1 << 4 * kBits) - 1);
+    if constexpr (kBits == 2) {
+        x = x | shift_left<6>(x);
+        x = x | shift_left<12>(x);
+    } else {
+        x = (x | shift_left<8>(x)) & splat_i32(0x00FF00FF);
+        x = x | shift_left<4>(x);
+    }
+    const Bytes64 bytes = as_bytes(x) & splat_byte((1 << kBits) - 1);
+    return kTo == 0 ? bytes : as_bytes(shift_left<kTo>(as_i32(bytes)));
+}
+#endif
 
 inline void prefetch(const void* address) {
     __builtin_prefetch(address, 0, 3);
