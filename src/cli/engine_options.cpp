@@ -9,6 +9,7 @@
 #if AGAVE_HUB
 #include "hub/cache.h"
 #endif
+#include "models/model.h"
 
 namespace agave::cli {
 
@@ -52,7 +53,7 @@ std::string model_path(const std::string& model) {
 }
 
 ModelFile open_model(const std::string& path) {
-    ModelFile file = ModelFile::open(model_path(path));
+    ModelFile file = open_model_file(model_path(path));
     file.will_need();
     return file;
 }

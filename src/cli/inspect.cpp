@@ -287,7 +287,7 @@ int inspect_command(const CommandLine& line) {
     const Options& options = line.options;
     if (options.tensor.empty() != options.out.empty())
         fail(ErrorKind::usage, "--tensor NAME and --out FILE belong together: one of them is missing");
-    const ModelFile file = ModelFile::open(model_path(line.arguments[0]));
+    const ModelFile file = open_model_file(model_path(line.arguments[0]));
     if (!options.tensor.empty()) {
         const Tensor* tensor = file.find(options.tensor);
         if (!tensor)

@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "cli/token_list.h"
 #include "formats/model_file.h"
+#include "models/model.h"
 #include "tokenizer/tokenizer.h"
 
 namespace agave::cli {
@@ -43,7 +44,7 @@ int tokenize_command(const CommandLine& line) {
         fail(ErrorKind::usage,
              "--decode reads ids, so --no-special and --no-parse-special have no meaning with it");
     if (!options.decode && options.show_special) fail(ErrorKind::usage, "--show-special needs --decode");
-    const ModelFile file = ModelFile::open(model_path(line.arguments[0]));
+    const ModelFile file = open_model_file(model_path(line.arguments[0]));
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
     if (options.decode) {
         print_decoded(*tokenizer, options);

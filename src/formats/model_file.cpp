@@ -18,13 +18,16 @@ ModelFile ModelFile::from_bytes(std::span<const std::byte> bytes, const std::str
 }
 
 ModelFile::ModelFile(std::string path, std::vector<MappedFile> parts, Metadata metadata,
-                     std::vector<Tensor> tensors, uint64_t n_bytes)
+                     std::vector<Tensor> tensors, uint64_t n_bytes, Layout layout,
+                     std::vector<std::shared_ptr<const void>> kept)
     : path_(std::move(path)),
       parts_(std::move(parts)),
       metadata_(std::move(metadata)),
       tensors_(std::move(tensors)),
       by_name_(tensors_.size()),
-      n_bytes_(n_bytes) {
+      n_bytes_(n_bytes),
+      layout_(layout),
+      kept_(std::move(kept)) {
     std::iota(by_name_.begin(), by_name_.end(), 0u);
     std::sort(by_name_.begin(), by_name_.end(),
               [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
@@ -51,9 +54,26 @@ void ModelFile::will_need() const {
     for (const MappedFile& part : parts_) part.will_need();
 }
 
+void decode_rows(const Tensor& tensor, int64_t first_row, int64_t n_rows, float* out) {
+    if (!tensor.parts) {
+        format_info(tensor.format)
+            .decode(tensor.data + static_cast<size_t>(first_row) * tensor.row_bytes(), out,
+                    n_rows * tensor.row_elements());
+        return;
+    }
+    while (n_rows > 0) {
+        const int64_t row = first_row % tensor.shape[1];
+        const int64_t n = std::min(n_rows, tensor.shape[1] - row);
+        decode_rows(tensor.parts[first_row / tensor.shape[1]], row, n, out);
+        first_row += n;
+        n_rows -= n;
+        out += n * tensor.row_elements();
+    }
+}
+
 std::vector<float> decode_tensor(const Tensor& tensor) {
     std::vector<float> weights(static_cast<size_t>(tensor.n_elements()));
-    format_info(tensor.format).decode(tensor.data, weights.data(), tensor.n_elements());
+    decode_rows(tensor, 0, tensor.n_rows(), weights.data());
     return weights;
 }
 

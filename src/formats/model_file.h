@@ -25,6 +25,9 @@ struct Tensor {
     std::array<int64_t, 4> shape{1, 1, 1, 1};
     const std::byte* data = nullptr;
     size_t n_bytes = 0;
+    /// shape[2] matrices that lie apart, each a tensor of its own (experts, as Hugging Face stores them);
+    /// nullptr: everything lies at `data`.
+    const Tensor* parts = nullptr;
 
     int64_t row_elements() const { return shape[0]; }
     int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
@@ -83,6 +86,13 @@ class Metadata {
     std::vector<uint32_t> by_key_;  ///< indices into entries_, sorted by key
 };
 
+/// Where a model's matrices differ between the containers that share GGUF's names for them; see
+/// docs/formats.md.
+enum class Layout : uint8_t {
+    gguf,        ///< as llama.cpp's converter arranges them
+    huggingface  ///< as transformers stores them
+};
+
 /// A model on disk: metadata and tensors, over one or several mapped files.
 class ModelFile {
   public:
@@ -96,9 +106,10 @@ class ModelFile {
     static ModelFile from_bytes(std::span<const std::byte> bytes, const std::string& path);
 
     /// Takes what a loader has read and checked; `n_bytes` is the size of all parts. Throws Error(bad_file)
-    /// when two tensors have one name.
+    /// when two tensors have one name. `kept` is what metadata and tensors view beside the parts.
     ModelFile(std::string path, std::vector<MappedFile> parts, Metadata metadata, std::vector<Tensor> tensors,
-              uint64_t n_bytes);
+              uint64_t n_bytes, Layout layout = Layout::gguf,
+              std::vector<std::shared_ptr<const void>> kept = {});
 
     /// The first part, whichever part was opened.
     const std::string& path() const { return path_; }
@@ -109,6 +120,7 @@ class ModelFile {
     const std::vector<MappedFile>& parts() const { return parts_; }
     /// Size of all parts on disk in bytes.
     uint64_t n_bytes() const { return n_bytes_; }
+    Layout layout() const { return layout_; }
 
     /// The tensor of this name, or nullptr.
     const Tensor* find(std::string_view name) const;
@@ -125,7 +137,12 @@ class ModelFile {
     std::vector<Tensor> tensors_;
     std::vector<uint32_t> by_name_;  ///< indices into tensors_, sorted by name
     uint64_t n_bytes_ = 0;
+    Layout layout_ = Layout::gguf;
+    std::vector<std::shared_ptr<const void>> kept_;
 };
+
+/// Decodes the rows [first_row, first_row + n_rows) to float32: n_rows * shape[0] weights.
+void decode_rows(const Tensor& tensor, int64_t first_row, int64_t n_rows, float* out);
 
 /// All weights of a tensor as float32, in the file's order: n_elements() of them.
 std::vector<float> decode_tensor(const Tensor& tensor);

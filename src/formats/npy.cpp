@@ -115,15 +115,15 @@ void write_npy_tensor(const std::string& path, const Tensor& tensor) {
         shape[i] = tensor.shape[static_cast<size_t>(tensor.n_dims - 1 - i)];
     const std::string header = npy_header({shape, static_cast<size_t>(tensor.n_dims)});
 
-    const FormatInfo& info = format_info(tensor.format);
     constexpr int64_t kChunk = int64_t{1} << 18;
-    std::vector<float> weights(static_cast<size_t>(std::min(kChunk, tensor.n_elements())));
+    const int64_t rows_at_once = std::clamp<int64_t>(kChunk / tensor.row_elements(), 1, tensor.n_rows());
+    std::vector<float> weights(static_cast<size_t>(rows_at_once * tensor.row_elements()));
     OutputFile file(path);
     file.write(header.data(), header.size());
-    for (int64_t first = 0; first < tensor.n_elements(); first += kChunk) {
-        const int64_t n = std::min(kChunk, tensor.n_elements() - first);
-        info.decode(tensor.data + first / info.block_elements * info.block_bytes, weights.data(), n);
-        file.write(weights.data(), static_cast<size_t>(n) * sizeof(float));
+    for (int64_t row = 0; row < tensor.n_rows(); row += rows_at_once) {
+        const int64_t n = std::min(rows_at_once, tensor.n_rows() - row);
+        decode_rows(tensor, row, n, weights.data());
+        file.write(weights.data(), static_cast<size_t>(n * tensor.row_elements()) * sizeof(float));
     }
     file.commit();
 }

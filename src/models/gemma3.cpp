@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -21,6 +23,7 @@ void build_gemma3(const ModelFile& file, Model& model) {
     const float scaled_dim = model.n_layers == 62
                                  ? static_cast<float>(model.embedding_length) / static_cast<float>(n_heads)
                                  : static_cast<float>(head_dim);
+    const double scale = metadata.number_or(key(model, "attention.scale"), 1.0 / std::sqrt(scaled_dim));
     const double softcap = metadata.number_or(key(model, "final_logit_softcapping"), 0.0);
     Graph& g = model.graph;
 
@@ -41,7 +44,7 @@ void build_gemma3(const ModelFile& file, Model& model) {
                                      {.n_heads = n_heads,
                                       .kv_heads = kv_heads,
                                       .window = sliding ? static_cast<int>(window) : 0,
-                                      .scale = 1.0f / std::sqrt(scaled_dim)});
+                                      .scale = static_cast<float>(scale)});
         if (layer + 1 == model.n_layers) {
             attended = g.select_outputs(attended);
             h = g.select_outputs(h);
@@ -57,6 +60,53 @@ void build_gemma3(const ModelFile& file, Model& model) {
     Value logits = g.linear(h, output_matrix(file));
     if (softcap != 0) logits = g.softcap(logits, static_cast<float>(softcap));
     g.set_logits(logits);
+}
+
+namespace {
+
+/// Weights of norms are stored as what is added to 1.
+constexpr TensorName own_names[] = {
+    {"norm", "output_norm", Change::plus_one},
+    {"layers.*.input_layernorm", "blk.*.attn_norm", Change::plus_one},
+    {"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", Change::plus_one},
+    {"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", Change::plus_one},
+    {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", Change::plus_one},
+    {"layers.*.pre_feedforward_layernorm", "blk.*.ffn_norm", Change::plus_one},
+    {"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm", Change::plus_one},
+};
+
+/// The period of the pattern of sliding layers, of which the last of each period is full.
+int64_t sliding_period(const Translation& t) {
+    const int64_t period = t.integer_or("sliding_window_pattern", 6);
+    const JsonValue types = t.config("layer_types");
+    if (!types) return period;
+    const std::vector<bool> full = layers_of_type(t, "full_attention", nullptr);
+    const auto first = std::find(full.begin(), full.end(), true);
+    const int64_t found = first - full.begin() + 1;
+    for (size_t i = 0; i < full.size(); i++)
+        if (full[i] != ((static_cast<int64_t>(i) + 1) % found == 0))
+            t.refuse("layer_types", "no periodic pattern of sliding layers with a full one at its end");
+    return found;
+}
+
+}  // namespace
+
+void translate_gemma3(Translation& t) {
+    if (t.boolean_or("use_bidirectional_attention", false)) t.refuse("use_bidirectional_attention", "true");
+    const int64_t head_dim = translate_decoder(
+        t, {.head_dim = 256, .n_heads = 8, .kv_heads = 4, .context_length = 131072, .tied = true});
+    translate_rope(t, head_dim, {.base = 1e6, .layer_type = "full_attention"});
+    translate_rope(t, head_dim,
+                   {.base = 1e4,
+                    .layer_type = "sliding_attention",
+                    .key_suffix = "_swa",
+                    .base_name = "rope_local_base_freq"});
+    t.add("attention.scale", 1.0 / std::sqrt(t.number_or("query_pre_attn_scalar", 256)));
+    t.add_integer("attention.sliding_window", t.integer_or("sliding_window", 4096));
+    t.add_integer("attention.sliding_window_pattern", sliding_period(t));
+    if (t.config("final_logit_softcapping"))
+        t.add("final_logit_softcapping", t.number_or("final_logit_softcapping", 0));
+    t.add_tensors({own_names, kDecoderNames});
 }
 
 }  // namespace agave

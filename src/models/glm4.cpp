@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -44,6 +45,23 @@ void build_glm4(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"layers.*.post_attention_layernorm", "blk.*.ffn_norm"},
+    {"layers.*.post_self_attn_layernorm", "blk.*.post_attention_norm"},
+    {"layers.*.post_mlp_layernorm", "blk.*.post_ffw_norm"},
+    {"layers.*.mlp.gate_up_proj", "blk.*.ffn_up"},
+};
+
+}  // namespace
+
+void translate_glm4(Translation& t) {
+    const int64_t head_dim = translate_decoder(t, {.head_dim = 128, .kv_heads = 2, .epsilon = 1.5625e-07});
+    translate_rope(t, head_dim, {.partial_factor = 0.5});
+    t.add_tensors({own_names, kDecoderNames});
 }
 
 }  // namespace agave

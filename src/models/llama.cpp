@@ -2,11 +2,13 @@
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
 /// Llama (Touvron et al. 2023; Llama 3: Grattafiori et al. 2024), and what shares its shape: SmolLM2,
-/// Mistral. GGUF holds q and k with rows permuted so that RoPE rotates adjacent pairs.
+/// Mistral. GGUF holds q and k with rows permuted so that RoPE rotates adjacent pairs; as Hugging Face stores
+/// them it rotates halves.
 void build_llama(const ModelFile& file, Model& model) {
     if (file.metadata().integer_or(key(model, "expert_count"), 0, 0, INT32_MAX) != 0)
         fail(ErrorKind::unsupported,
@@ -20,6 +22,7 @@ void build_llama(const ModelFile& file, Model& model) {
         scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), rope_dims);
     const Graph::AttentionOptions options{
         .n_heads = n_heads, .kv_heads = kv_heads, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))};
+    const bool halves = file.layout() == Layout::huggingface;
     Graph& g = model.graph;
 
     Value h = g.embed(file.tensor("token_embd.weight"));
@@ -28,9 +31,9 @@ void build_llama(const ModelFile& file, Model& model) {
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
         Value q = g.rope(g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias")), rope,
-                         n_heads, false);
+                         n_heads, halves);
         Value k = g.rope(g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias")), rope,
-                         kv_heads, false);
+                         kv_heads, halves);
         Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
         Value attended = g.attention(q, k, v, options);
         if (layer + 1 == model.n_layers) {
@@ -45,6 +48,14 @@ void build_llama(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+void translate_llama(Translation& t) {
+    if (t.config("sliding_window") && t.integer("sliding_window") < t.integer("max_position_embeddings"))
+        t.refuse("sliding_window", "a window that is shorter than the context");
+    const int64_t head_dim = translate_decoder(t);
+    translate_rope(t, head_dim);
+    t.add_tensors({kDecoderNames});
 }
 
 }  // namespace agave

@@ -23,6 +23,11 @@ struct Model {
 /// The names of the architectures in this build, as GGUF spells them.
 std::vector<std::string> architecture_names();
 
+/// Opens a model: a GGUF file, or a Hugging Face folder (or its config.json, one of its SafeTensors files or
+/// its index), which gets GGUF's keys and tensor names. Throws like ModelFile::open, and Error(unsupported)
+/// for a folder whose model_type is unknown (named) or switched off in this build.
+ModelFile open_model_file(const std::string& path);
+
 /// Builds the model of a file. Throws Error(unsupported) for an architecture that is unknown (named) or
 /// switched off in this build (with the option that brings it back), Error(bad_file) for missing or
 /// contradicting keys and tensors.

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -39,6 +40,13 @@ void build_qwen3(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+void translate_qwen3(Translation& t) {
+    if (t.boolean_or("use_sliding_window", false)) t.refuse("use_sliding_window", "true");
+    const int64_t head_dim = translate_decoder(t, {.head_dim = 128});
+    translate_rope(t, head_dim);
+    t.add_tensors({kDecoderNames});
 }
 
 }  // namespace agave

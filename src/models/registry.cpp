@@ -1,13 +1,18 @@
+#include <algorithm>
+
 #include "base/error.h"
 #include "models/common.h"
 #include "models/model.h"
+#include "models/translation.h"
 
 namespace agave {
 
 struct KnownArchitecture {
-    const char* name;    ///< as GGUF spells it
-    const char* option;  ///< of CMake
+    const char* name;         ///< as GGUF spells it
+    const char* model_types;  ///< as config.json spells it, separated by spaces
+    const char* option;       ///< of CMake
     void (*build)(const ModelFile& file, Model& model);
+    void (*translate)(Translation& t);  ///< nullptr where no model_type is known
 };
 
 #include "models/architectures.inc"
@@ -19,14 +24,57 @@ std::vector<std::string> architecture_names() {
     return names;
 }
 
+namespace {
+
+bool has_word(std::string_view words, std::string_view word) {
+    while (!words.empty()) {
+        const size_t end = std::min(words.find(' '), words.size());
+        if (words.substr(0, end) == word) return true;
+        words.remove_prefix(std::min(end + 1, words.size()));
+    }
+    return false;
+}
+
+[[noreturn]] void fail_left_out(const std::string& path, const KnownArchitecture& known) {
+    fail(ErrorKind::unsupported,
+         "'%s' is a '%s' model, which this build leaves out; build with -D%s=ON to run it", path.c_str(),
+         known.name, known.option);
+}
+
+[[noreturn]] void fail_unknown(const std::string& path, std::string_view name) {
+    std::string names;
+    for (const std::string& built : architecture_names()) names += (names.empty() ? "" : ", ") + built;
+    fail(ErrorKind::unsupported, "'%s' is a '%s' model; this build runs %s", path.c_str(),
+         printable(name).c_str(), names.c_str());
+}
+
+}  // namespace
+
+ModelFile translate_folder(HuggingFaceFolder folder) {
+    const JsonValue config = folder.config->root();
+    const JsonValue model_type = config["model_type"];
+    if (!model_type.is(JsonKind::text))
+        fail(ErrorKind::bad_file, "'%s': 'model_type' is missing or no text", folder.config->path().c_str());
+    for (const KnownArchitecture& known : known_architectures) {
+        if (!has_word(known.model_types, model_type.as_text())) continue;
+        if (!known.build) fail_left_out(folder.path, known);
+        Translation translation(std::move(folder), known.name);
+        known.translate(translation);
+        return translation.finish();
+    }
+    fail_unknown(folder.path, model_type.as_text());
+}
+
+ModelFile open_model_file(const std::string& path) {
+    if (is_huggingface_path(path)) return translate_folder(open_huggingface(path));
+    return ModelFile::open(path);
+}
+
 Model build_model(const ModelFile& file) {
     const std::string_view name = file.metadata().text("general.architecture");
     for (const KnownArchitecture& known : known_architectures) {
         if (name != known.name) continue;
-        if (!known.build)
-            fail(ErrorKind::unsupported,
-                 "'%s' is a '%s' model, which this build leaves out; build with -D%s=ON to run it",
-                 file.path().c_str(), known.name, known.option);
+        if (!known.build) fail_left_out(file.path(), known);
         Model model;
         model.architecture = name;
         read_common(file, model);
@@ -34,10 +82,7 @@ Model build_model(const ModelFile& file) {
         fuse(model.graph);
         return model;
     }
-    std::string names;
-    for (const std::string& built : architecture_names()) names += (names.empty() ? "" : ", ") + built;
-    fail(ErrorKind::unsupported, "'%s' is a '%s' model; this build runs %s", file.path().c_str(),
-         printable(name).c_str(), names.c_str());
+    fail_unknown(file.path(), name);
 }
 
 }  // namespace agave

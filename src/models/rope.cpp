@@ -35,6 +35,8 @@ RopeTable yarn_table(const ModelFile& file, const Model& model, double base, int
     const auto pair_with_rotations = [&](double rotations) {
         return dims * std::log(original / (rotations * 2 * std::numbers::pi)) / (2 * std::log(base));
     };
+    // No key of GGUF's own: what translates a config.json writes it.
+    truncate = metadata.boolean_or(key(model, "rope.scaling.yarn_truncate"), truncate);
     double low = pair_with_rotations(fast), high = pair_with_rotations(slow);
     if (truncate) low = std::floor(low), high = std::ceil(high);
     low = std::max(low, 0.0);

@@ -166,7 +166,7 @@ const Wrong wrong[] = {
      "--logit-bias: token 270 is outside the vocabulary of 270"},
     {{"run", "MODEL", "hi", "--logit-bias", "-1=1"}, "--logit-bias: token -1 is outside the vocabulary"},
     {{"run", "MODEL", "hi", "--raw", "--system", "be brief"}, "--system and --raw exclude each other"},
-    {{"run", "/", "hi"}, "cannot read '/': it is a directory"},
+    {{"run", "/", "hi"}, "'/' holds no config.json, so it is no model of Hugging Face"},
     {{"run", "/dev/null", "hi"}, "cannot read '/dev/null'"},
     {{"inspect"}, "'agave inspect' needs FILE"},
     {{"inspect", "MODEL", "--tensor", "output.weight"}, "--tensor NAME and --out FILE belong together"},

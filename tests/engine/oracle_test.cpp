@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "engine/engine.h"
 #include "fixtures.h"
+#include "models/model.h"
 
 namespace agave {
 namespace {
@@ -21,10 +23,20 @@ class Oracle : public testing::TestWithParam<const char*> {
         options.exact = true;
         return options;
     }
+    void expect_logits(const ModelFile& file) const;
+    void expect_greedy_ids(const ModelFile& file) const;
 };
 
-TEST_P(Oracle, LogitsAreHuggingFaces) {
-    const ModelFile file = ModelFile::open(base() + ".gguf");
+/// The same models in Hugging Face's own folders.
+class HuggingFaceOracle : public Oracle {
+  protected:
+    std::string folder() const { return std::string(AGAVE_SHARED "/oracle/data/") + GetParam() + "/hf"; }
+    void SetUp() override {
+        if (::access(folder().c_str(), R_OK) != 0) GTEST_SKIP() << "no " << folder();
+    }
+};
+
+void Oracle::expect_logits(const ModelFile& file) const {
     Engine engine(file, exact_options());
     const auto prompts = test::read_id_lines(base() + "-prompts.txt");
     ASSERT_EQ(prompts.size(), 3u);
@@ -51,8 +63,7 @@ TEST_P(Oracle, LogitsAreHuggingFaces) {
     }
 }
 
-TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
-    const ModelFile file = ModelFile::open(base() + ".gguf");
+void Oracle::expect_greedy_ids(const ModelFile& file) const {
     Engine engine(file, exact_options());
     const auto prompts = test::read_id_lines(base() + "-prompts.txt");
     const auto expected = test::read_id_lines(base() + "-greedy.txt");
@@ -71,16 +82,35 @@ TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
     }
 }
 
+TEST_P(Oracle, LogitsAreHuggingFaces) {
+    expect_logits(ModelFile::open(base() + ".gguf"));
+}
+TEST_P(Oracle, GreedyIdsAreHuggingFaces) {
+    expect_greedy_ids(ModelFile::open(base() + ".gguf"));
+}
+TEST_P(HuggingFaceOracle, LogitsAreHuggingFaces) {
+    expect_logits(open_model_file(folder()));
+}
+TEST_P(HuggingFaceOracle, GreedyIdsAreHuggingFaces) {
+    expect_greedy_ids(open_model_file(folder()));
+}
+
+std::string test_name(const testing::TestParamInfo<const char*>& parameter) {
+    std::string name = parameter.param;
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Oracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
                                          "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano",
                                          "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
                                          "nemotronhmoe-nano", "nemotronh-variant"),
-                         [](const auto& parameter) {
-                             std::string name = parameter.param;
-                             std::replace(name.begin(), name.end(), '-', '_');
-                             return name;
-                         });
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Models, HuggingFaceOracle,
+                         testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
+                                         "glm4-nano"),
+                         test_name);
 
 }  // namespace
 }  // namespace agave

@@ -126,8 +126,10 @@ struct Mixture {
                   const std::byte* activations, int64_t n, Range columns, float* out, int64_t stride,
                   const Tensor* bias) const {
         const int64_t row = expert * weight.shape[1] + first_row;
-        run.kernels.matmul({.weights = {weight.data + static_cast<size_t>(row) * weight.row_bytes(),
-                                        weight.format, weight.row_elements(), weight.row_bytes()},
+        const std::byte* data =
+            weight.parts ? weight.parts[expert].data + static_cast<size_t>(first_row) * weight.row_bytes()
+                         : weight.data + static_cast<size_t>(row) * weight.row_bytes();
+        run.kernels.matmul({.weights = {data, weight.format, weight.row_elements(), weight.row_bytes()},
                             .row_begin = columns.begin,
                             .row_end = columns.end,
                             .activation = activation,

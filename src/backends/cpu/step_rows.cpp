@@ -36,11 +36,9 @@ void rope_angles(const Run& run, int thread) {
 void execute(const StepContext& context, const op::Embed& node) {
     const Matrix out = context.run.at(node.out);
     const Tensor& table = *node.table;
-    const FormatInfo& format = format_info(table.format);
     const Range rows = context.my_rows(node.out);
     for (int64_t r = rows.begin; r < rows.end; r++) {
-        const size_t token = static_cast<size_t>(context.run.batch.tokens[static_cast<size_t>(r)]);
-        format.decode(table.data + token * table.row_bytes(), out.row(r), table.row_elements());
+        decode_rows(table, context.run.batch.tokens[static_cast<size_t>(r)], 1, out.row(r));
         if (node.scale != 1.0f) context.run.kernels.scale(out.row(r), table.row_elements(), node.scale);
     }
 }
