@@ -26,13 +26,14 @@ constexpr const Kernels* kLevels[] = {
 #endif
 };
 
-/// The tables, where a level takes the kernels that it leaves out from the one before it.
+/// The tables, where a level takes the kernels that it leaves out from the one before it. What the lowest
+/// level leaves out is of an operation that no architecture of this build uses.
 std::array<Kernels, std::size(kLevels)> complete_tables() {
     std::array<Kernels, std::size(kLevels)> tables;
     for (size_t i = 0; i < tables.size(); ++i) {
         tables[i] = *kLevels[i];
         const auto inherit = [&](auto member) {
-            if (!(tables[i].*member)) tables[i].*member = tables[i - 1].*member;
+            if (i > 0 && !(tables[i].*member)) tables[i].*member = tables[i - 1].*member;
         };
         inherit(&Kernels::activation_for);
         inherit(&Kernels::quantize_row);

@@ -43,8 +43,12 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
+#if !defined(AGAVE_WITHOUT_CONVOLVE)
     table.convolve = convolve;
+#endif
+#if !defined(AGAVE_WITHOUT_SELECTIVE_SCAN)
     table.selective_scan = selective_scan;
+#endif
 #endif
     table.peak = peak_loops();
     return table;
