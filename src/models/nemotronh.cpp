@@ -1,17 +1,19 @@
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
 namespace {
 
-/// The step of the recurrence is kept at least at this. It is the default of time_step_min, which no released
-/// configuration changes and GGUF has no key for. Hugging Face does so where it scans several tokens
+/// The step of the recurrence is kept at least at time_step_min, for which GGUF has no key: this is the
+/// default, which no released configuration changes. Hugging Face does so where it scans several tokens
 /// (NemotronHMamba2Mixer.time_step_limit) and not where it decodes one; here every token is treated alike, so
 /// that a text has the same logits whether it was read or written.
-constexpr float kMinStep = 0.001f;
+constexpr double kMinStep = 0.001;
 
 constexpr int64_t kMaxState = 4096;
 constexpr int64_t kMaxInner = 1 << 20;
@@ -32,6 +34,7 @@ struct MambaSizes {
     int64_t n_heads;
     int n_groups;
     int state_size;
+    float min_step;
 };
 
 MambaSizes read_mamba_sizes(const ModelFile& file, const Model& model) {
@@ -41,6 +44,7 @@ MambaSizes read_mamba_sizes(const ModelFile& file, const Model& model) {
     sizes.n_heads = metadata.integer(key(model, "ssm.time_step_rank"), 1, sizes.inner);
     sizes.n_groups = static_cast<int>(metadata.integer(key(model, "ssm.group_count"), 1, sizes.n_heads));
     sizes.state_size = static_cast<int>(metadata.integer(key(model, "ssm.state_size"), 1, kMaxState));
+    sizes.min_step = static_cast<float>(metadata.number_or(key(model, "ssm.time_step_min"), kMinStep));
     if (sizes.inner % sizes.n_heads != 0 || sizes.n_heads % sizes.n_groups != 0)
         fail(ErrorKind::bad_file,
              "'%s': %lld columns of a Mamba layer do not fall into %lld heads in %d groups",
@@ -118,7 +122,7 @@ struct NemotronLayer {
                               .d = &w("ssm_d"),
                               .n_groups = sizes.n_groups,
                               .state_size = sizes.state_size,
-                              .min_step = kMinStep});
+                              .min_step = sizes.min_step});
         const Value gated = g.gate(GateKind::silu, wanted_rows(z), wanted_rows(y));
         return g.linear(g.group_norm(gated, w("ssm_norm.weight"), sizes.n_groups, epsilon),
                         w("ssm_out.weight"), w.find("ssm_out.bias"));
@@ -158,6 +162,110 @@ void build_nemotronh(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"embeddings", "token_embd"},
+    {"norm_f", "output_norm"},
+    {"lm_head", "output"},
+    {"layers.*.norm", "blk.*.attn_norm"},
+    {"layers.*.mixer.in_proj", "blk.*.ssm_in"},
+    {"layers.*.mixer.conv1d", "blk.*.ssm_conv1d", Change::to_float},
+    {"layers.*.mixer.A_log", "blk.*.ssm_a", Change::negate_exp},
+    {"layers.*.mixer.D", "blk.*.ssm_d"},
+    {"layers.*.mixer.dt_bias", "blk.*.ssm_dt.bias"},
+    {"layers.*.mixer.norm", "blk.*.ssm_norm"},
+    {"layers.*.mixer.out_proj", "blk.*.ssm_out"},
+    {"layers.*.mixer.q_proj", "blk.*.attn_q"},
+    {"layers.*.mixer.k_proj", "blk.*.attn_k"},
+    {"layers.*.mixer.v_proj", "blk.*.attn_v"},
+    {"layers.*.mixer.o_proj", "blk.*.attn_output"},
+    {"layers.*.mixer.up_proj", "blk.*.ffn_up"},
+    {"layers.*.mixer.down_proj", "blk.*.ffn_down"},
+    {"layers.*.mixer.gate", "blk.*.ffn_gate_inp", Change::to_float},
+    {"layers.*.mixer.gate.e_score_correction_bias", "blk.*.exp_probs_b.bias"},
+    {"layers.*.mixer.experts.*.up_proj", "blk.*.ffn_up_exps"},
+    {"layers.*.mixer.experts.*.down_proj", "blk.*.ffn_down_exps"},
+    {"layers.*.mixer.experts.up_proj", "blk.*.ffn_up_exps.weight"},
+    {"layers.*.mixer.experts.down_proj", "blk.*.ffn_down_exps.weight"},
+    {"layers.*.mixer.shared_experts.up_proj", "blk.*.ffn_up_shexp"},
+    {"layers.*.mixer.shared_experts.down_proj", "blk.*.ffn_down_shexp"},
+    {"layers.*.mixer.fc1_latent_proj", "blk.*.ffn_latent_down"},
+    {"layers.*.mixer.fc2_latent_proj", "blk.*.ffn_latent_up"},
+};
+
+/// The layers as hybrid_override_pattern spells them, one letter for each: M Mamba-2, * attention, - MLP, E
+/// experts.
+std::string layer_pattern(const Translation& t) {
+    JsonValue types = t.config("layers_block_type");
+    if (!types) types = t.config("layer_types");
+    if (!types) return std::string(t.text_or("hybrid_override_pattern", "ME*-"));
+    constexpr std::pair<std::string_view, char> kLetters[] = {{"mamba", 'M'},     {"linear_attention", 'M'},
+                                                              {"attention", '*'}, {"full_attention", '*'},
+                                                              {"mlp", '-'},       {"moe", 'E'}};
+    std::string pattern;
+    for (const JsonValue type : types) {
+        const std::string_view name = t.text_of(type, "layers_block_type");
+        const auto* letter = std::find_if(std::begin(kLetters), std::end(kLetters),
+                                          [&](const auto& known) { return known.first == name; });
+        if (letter == std::end(kLetters)) t.refuse("layers_block_type", std::string(name));
+        pattern += letter->second;
+    }
+    return pattern;
+}
+
+/// For each layer the number that its letter stands for, or 0.
+std::vector<int64_t> by_letter(const std::string& pattern,
+                               std::initializer_list<std::pair<char, int64_t>> numbers) {
+    std::vector<int64_t> result;
+    for (const char letter : pattern) {
+        result.push_back(0);
+        for (const auto& [known, number] : numbers)
+            if (letter == known) result.back() = number;
+    }
+    return result;
+}
+
+}  // namespace
+
+/// The defaults are those of transformers' NemotronHConfig.
+void translate_nemotronh(Translation& t) {
+    const std::string pattern = layer_pattern(t);
+    if (pattern.find_first_not_of("M*-E") != std::string::npos) t.refuse("hybrid_override_pattern", pattern);
+    if (t.text_or("mlp_hidden_act", "relu2") != "relu2")
+        t.refuse("mlp_hidden_act", std::string(t.text_or("mlp_hidden_act", "")));
+    if (t.text_or("mamba_hidden_act", "silu") != "silu")
+        t.refuse("mamba_hidden_act", std::string(t.text_or("mamba_hidden_act", "")));
+    const int64_t n_heads = t.integer_or("num_attention_heads", 32);
+    const int64_t head_dim = t.integer_or("head_dim", 128);
+    t.add_integer("block_count", static_cast<int64_t>(pattern.size()));
+    t.add_integer("context_length", t.integer_or("max_position_embeddings", 4096));
+    t.add_integer("embedding_length", t.integer_or("hidden_size", 4096));
+    t.add("attention.layer_norm_rms_epsilon", t.number_or("layer_norm_epsilon", 1e-5));
+    t.add_integer("attention.head_count", n_heads);
+    t.add("attention.head_count_kv",
+          MetadataArray(by_letter(pattern, {{'*', t.integer_or("num_key_value_heads", 8)}})));
+    t.add_integer("attention.key_length", head_dim);
+    t.add("feed_forward_length",
+          MetadataArray(by_letter(pattern, {{'-', t.integer_or("intermediate_size", 21504)},
+                                            {'E', t.integer_or("moe_intermediate_size", 7688)}})));
+    const int64_t mamba_heads = t.integer_or("mamba_num_heads", 128);
+    const int64_t mamba_head_dim = t.integer_or("mamba_head_dim", 64);
+    if (mamba_heads < 1 || mamba_heads > kMaxInner || mamba_head_dim < 1 || mamba_head_dim > kMaxInner)
+        t.refuse("mamba_num_heads", std::to_string(mamba_heads) + " of " + std::to_string(mamba_head_dim));
+    t.add_integer("ssm.inner_size", mamba_heads * mamba_head_dim);
+    t.add_integer("ssm.time_step_rank", mamba_heads);
+    t.add_integer("ssm.group_count", t.integer_or("mamba_n_groups", t.integer_or("n_groups", 8)));
+    t.add_integer("ssm.state_size", t.integer_or("ssm_state_size", 128));
+    t.add("ssm.time_step_min", t.number_or("mamba_dt_min", t.number_or("time_step_min", kMinStep)));
+    if (pattern.find('E') != std::string::npos) {
+        translate_mixture(t);
+        t.add("expert_weights_norm", t.boolean_or("norm_topk_prob", true));
+    }
+    if (t.boolean_or("tie_word_embeddings", false)) t.leave_out("lm_head.");
+    t.add_tensors({own_names});
 }
 
 }  // namespace agave

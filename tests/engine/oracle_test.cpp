@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Oracle,
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Models, HuggingFaceOracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
-                                         "glm4-nano"),
+                                         "glm4-nano", "nemotronh-nano", "nemotronhmoe-nano"),
                          test_name);
 
 }  // namespace
