@@ -18,7 +18,7 @@ constexpr double kMinStep = 0.001;
 constexpr int64_t kMaxState = 4096;
 constexpr int64_t kMaxInner = 1 << 20;
 
-/// An array with one number for each layer.
+/// An array with one number, 0 or more, for each layer.
 std::vector<int64_t> layer_numbers(const ModelFile& file, const Model& model, const char* name) {
     const std::string full_name = key(model, name);
     const size_t n_layers = static_cast<size_t>(model.n_layers);
@@ -26,6 +26,10 @@ std::vector<int64_t> layer_numbers(const ModelFile& file, const Model& model, co
     if (!numbers || numbers->size() != n_layers)
         fail(ErrorKind::bad_file, "'%s': %s has %zu entries, expected one for each of %zu layers",
              file.path().c_str(), full_name.c_str(), numbers ? numbers->size() : size_t{0}, n_layers);
+    for (const int64_t number : *numbers)
+        if (number < 0)
+            fail(ErrorKind::bad_file, "'%s': %s has the entry %lld, expected 0 or more", file.path().c_str(),
+                 full_name.c_str(), static_cast<long long>(number));
     return *numbers;
 }
 
@@ -134,7 +138,8 @@ struct NemotronLayer {
 /// Nemotron-H (NVIDIA 2025, "Nemotron-H: A Family of Accurate and Efficient Hybrid Mamba-Transformer Models")
 /// and Nemotron 3 Nano: each layer is one of Mamba-2 (Dao and Gu 2024), attention without position embedding,
 /// and an MLP of squared ReLU or a mixture of such, with a single norm and residual. An attention layer has
-/// K/V heads, an MLP a feed-forward length, a Mamba layer neither.
+/// K/V heads, an MLP a feed-forward length, a Mamba layer neither. A configuration's sliding_window has no
+/// effect in transformers, and none here.
 void build_nemotronh(const ModelFile& file, Model& model) {
     const std::vector<int64_t> kv_heads = layer_numbers(file, model, "attention.head_count_kv");
     const std::vector<int64_t> feed_forward = layer_numbers(file, model, "feed_forward_length");

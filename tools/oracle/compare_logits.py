@@ -21,7 +21,8 @@ import tempfile
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODELS = ["llama-nano", "llama-kq", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "gemma3-kq", "gemma3v-nano"]
+MODELS = ["llama-nano", "llama-kq", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "gemma3-kq", "gemma3v-nano",
+          "nemotronh-nano", "nemotronh-kq", "nemotronhmoe-nano", "nemotronhmoe-kq"]
 LIMITS = [1e-4, 1e-4, 1e-3]
 GEMMA4_LIMITS = [1e-3, 5e-3, 5e-3]  # its logits react more strongly to the order of sums
 QUANTIZED_MARGIN = 1.1
