@@ -6,6 +6,8 @@ namespace agave::cli {
 
 /// The commands. Each returns the exit status; errors are thrown (agave::Error, OutputClosed).
 int run_command(const CommandLine& line);
+/// `words`: what stood behind the command's name.
+int chat_command(const CommandLine& line, const std::vector<std::string>& words);
 int inspect_command(const CommandLine& line);
 int tokenize_command(const CommandLine& line);
 int logits_command(const CommandLine& line);

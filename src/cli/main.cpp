@@ -59,7 +59,14 @@ const CommandInfo& choose_command(std::vector<std::string>& words) {
     return *find_command("run");
 }
 
-int execute(const CommandInfo& command, const CommandLine& line) {
+/// `agave run MODEL` at a terminal, without a prompt, is a conversation.
+bool wants_chat(const CommandLine& line) {
+    const Options& options = line.options;
+    return line.arguments.size() == 1 && ::isatty(STDIN_FILENO) && ::isatty(STDOUT_FILENO) && !options.raw &&
+           !options.json;
+}
+
+int execute(const CommandInfo& command, const CommandLine& line, const std::vector<std::string>& words) {
     set_color(line.options.color);
     if (line.options.help) {
         print(command_help(command));
@@ -67,7 +74,14 @@ int execute(const CommandInfo& command, const CommandLine& line) {
     }
     switch (command.command) {
         case kRun:
+#if AGAVE_CHAT
+            if (wants_chat(line)) return chat_command(line, words);
+#endif
             return run_command(line);
+#if AGAVE_CHAT
+        case kChat:
+            return chat_command(line, words);
+#endif
         case kInspect:
             return inspect_command(line);
         case kTokenize:
@@ -103,7 +117,7 @@ int dispatch(std::vector<std::string> words) {
         return 0;
     }
     const CommandInfo& command = choose_command(words);
-    return execute(command, parse_command_line(command, std::move(words)));
+    return execute(command, parse_command_line(command, words), words);
 }
 
 int report(const char* message, int status) {

@@ -25,8 +25,9 @@ enum Command : unsigned {
     kList = 256,
     kRemove = 512,
     kShow = 1024,
-    kEngine = kRun | kLogits | kPerplexity | kBench,  ///< those that compute
-    kEvery = 2047,
+    kChat = 2048,
+    kEngine = kRun | kChat | kLogits | kPerplexity | kBench,  ///< those that compute
+    kEvery = 4095,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -92,6 +93,8 @@ struct Options {
 
     std::string revision = "main";
     bool list = false;
+    std::string on_overflow = "error";
+    bool no_history = false;
     int64_t connections = 4;
 
     bool markdown = false;

@@ -26,9 +26,6 @@ chat::Reasoning parse_reasoning(std::string_view word) {
 
 void render(std::string_view source, const std::string& words, const Options& options,
             const Tokenizer& tokenizer, Prompt& prompt) {
-    const auto token_text = [&](int32_t id) {
-        return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
-    };
     std::vector<chat::Message> messages;
     const auto say = [&](const char* role, const std::string& content) {
         messages.emplace_back();
@@ -37,13 +34,9 @@ void render(std::string_view source, const std::string& words, const Options& op
     };
     if (!options.system.empty()) say("system", options.system);
     say("user", words);
-    chat::RenderOptions render_options;
-    render_options.bos_token = token_text(tokenizer.bos());
-    render_options.eos_token = token_text(tokenizer.eos());
-    render_options.reasoning = parse_reasoning(options.reasoning);
     try {
         const chat::Template chat_template{std::string(source)};
-        prompt.text = chat_template.render(messages, render_options);
+        prompt.text = chat_template.render(messages, render_options(options, tokenizer));
         prompt.syntax = chat_template.reply_syntax();
     } catch (const Error& error) {
         if (std::string_view(error.what()).starts_with("the model's chat template"))
@@ -84,6 +77,27 @@ LogitBias parse_logit_bias(const std::string& text, const Tokenizer& tokenizer) 
 
 }  // namespace
 
+std::vector<int32_t> prompt_tokens(const std::string& text, const Tokenizer& tokenizer) {
+    std::vector<int32_t> tokens = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+    const int32_t bos = tokenizer.bos();
+    const bool has_bos = !tokens.empty() && tokens[0] == bos;
+    if (tokenizer.adds_bos() && bos >= 0 && !has_bos) tokens.insert(tokens.begin(), bos);
+    return tokens;
+}
+
+#if AGAVE_CHAT
+chat::RenderOptions render_options(const Options& options, const Tokenizer& tokenizer) {
+    const auto token_text = [&](int32_t id) {
+        return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
+    };
+    chat::RenderOptions result;
+    result.bos_token = token_text(tokenizer.bos());
+    result.eos_token = token_text(tokenizer.eos());
+    result.reasoning = parse_reasoning(options.reasoning);
+    return result;
+}
+#endif
+
 std::string read_prompt(const CommandLine& line) {
     if (line.arguments.size() > 1) return line.arguments[1];
     if (::isatty(STDIN_FILENO))
@@ -114,10 +128,7 @@ Prompt make_prompt(const std::string& words, const Options& options, const Model
         render(source, words, options, tokenizer, prompt);
     else
         prompt.text = words;
-    prompt.tokens = tokenizer.encode(prompt.text, {.add_special = false, .parse_special = true});
-    const int32_t bos = tokenizer.bos();
-    const bool has_bos = !prompt.tokens.empty() && prompt.tokens[0] == bos;
-    if (tokenizer.adds_bos() && bos >= 0 && !has_bos) prompt.tokens.insert(prompt.tokens.begin(), bos);
+    prompt.tokens = prompt_tokens(prompt.text, tokenizer);
     if (prompt.tokens.empty()) fail(ErrorKind::usage, "the prompt is empty");
     return prompt;
 }

@@ -5,6 +5,9 @@
 #include <vector>
 
 #include "chat/reply/syntax.h"
+#if AGAVE_CHAT
+#include "chat/chat_template.h"
+#endif
 #include "cli/options.h"
 #include "formats/model_file.h"
 #include "tokenizer/tokenizer.h"
@@ -29,6 +32,14 @@ std::string read_prompt(const CommandLine& line);
 /// --system and --reasoning without a template, and for what the template refuses.
 Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
                    const Tokenizer& tokenizer);
+
+/// The token ids of a rendered prompt; BOS is added when the model wants it and the text has not got it.
+std::vector<int32_t> prompt_tokens(const std::string& text, const Tokenizer& tokenizer);
+
+#if AGAVE_CHAT
+/// What the options say about rendering a conversation.
+chat::RenderOptions render_options(const Options& options, const Tokenizer& tokenizer);
+#endif
 
 /// What the sampling options say; those that are not given, as the model file recommends. Throws Error(usage)
 /// that names the option.

@@ -24,7 +24,7 @@ int64_t first_needed_page(int32_t window, int64_t position) {
 
 KvCache::KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_tokens, int max_sequences,
                  int64_t max_step_tokens, std::span<const StateLayer> states, int max_snapshots)
-    : format_(format), states_(states, max_sequences + max_snapshots) {
+    : format_(format), states_(states, max_sequences + max_snapshots), max_snapshots_(max_snapshots) {
     for (const KvLayer& layer : layers) {
         size_t index = 0;
         while (index < classes_.size() && classes_[index].window != layer.window) index++;
@@ -104,8 +104,9 @@ bool KvCache::truncate(KvSequence& sequence, int64_t n_tokens) {
 std::optional<KvSnapshot> KvCache::snapshot(const KvSequence& sequence) {
     KvSnapshot snapshot{sequence.n_tokens, -1};
     if (states_.empty() || sequence.n_tokens == 0) return snapshot;
+    if (n_snapshots_ == max_snapshots_) return std::nullopt;
     snapshot.state_slot = states_.take();
-    if (snapshot.state_slot < 0) return std::nullopt;
+    n_snapshots_++;
     states_.copy(sequence.state_slot, snapshot.state_slot);
     return snapshot;
 }
@@ -118,7 +119,10 @@ bool KvCache::restore(KvSequence& sequence, const KvSnapshot& snapshot) {
 }
 
 void KvCache::release(KvSnapshot& snapshot) {
-    if (snapshot.state_slot >= 0) states_.give_back(snapshot.state_slot);
+    if (snapshot.state_slot >= 0) {
+        states_.give_back(snapshot.state_slot);
+        n_snapshots_--;
+    }
     snapshot = {};
 }
 

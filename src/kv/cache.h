@@ -104,6 +104,7 @@ class KvCache {
     std::vector<Class> classes_;
     std::vector<LayerPlace> layers_;
     StatePool states_;
+    int max_snapshots_, n_snapshots_ = 0;  ///< with a state slot of their own
 };
 
 /// The bytes that `n_tokens` tokens of one sequence hold, as `agave inspect` prints them and KvCache
