@@ -433,4 +433,9 @@ std::shared_ptr<const void> read_hf_tokenizer(const std::string& folder, const H
     return hf::Folder(folder, request, entries).read();
 }
 
+bool has_hf_tokenizer(const std::string& folder) {
+    return ::access((folder + "/tokenizer.json").c_str(), F_OK) == 0 ||
+           ::access((folder + "/tokenizer.model").c_str(), F_OK) == 0;
+}
+
 }  // namespace agave

@@ -36,4 +36,7 @@ struct HfTokenizerRequest {
 std::shared_ptr<const void> read_hf_tokenizer(const std::string& folder, const HfTokenizerRequest& request,
                                               std::vector<MetadataEntry>& entries);
 
+/// Whether the folder holds a tokenizer.json or a tokenizer.model.
+bool has_hf_tokenizer(const std::string& folder);
+
 }  // namespace agave

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/numeric.h"
+#include "formats/hf_tokenizer.h"
 
 namespace agave {
 
@@ -288,10 +289,21 @@ void Translation::join_parts() {
     parts_.clear();
 }
 
+/// A folder without a tokenizer is a model all the same, for token ids.
+void Translation::add_tokenizer() {
+    if (!has_hf_tokenizer(folder_.path)) return;
+    const auto embedding = std::find_if(tensors_.begin(), tensors_.end(), [](const Tensor& tensor) {
+        return tensor.name == "token_embd.weight";
+    });
+    if (embedding == tensors_.end()) return;  // the model says that it is missing
+    kept_.push_back(read_hf_tokenizer(folder_.path, {architecture_, embedding->n_rows()}, entries_));
+}
+
 ModelFile Translation::finish() {
     uint64_t n_bytes = 0;
     for (const MappedFile& file : folder_.weight_files) n_bytes += file.bytes().size();
     kept_.push_back(folder_.config);
+    add_tokenizer();
     Metadata metadata(folder_.path, std::move(entries_));
     return {folder_.path,
             std::move(folder_.weight_files),

@@ -83,6 +83,7 @@ class Translation {
     Tensor vector(const SafeTensor& from, std::string name, Change change);
     void add_tensor(const SafeTensor& from, const TensorName& line, std::string name, int64_t part);
     void join_parts();
+    void add_tokenizer();
 
     HuggingFaceFolder folder_;
     std::string architecture_;

@@ -16,8 +16,10 @@ import time
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import torch
+import transformers
 
 import converter
 import reference
@@ -26,6 +28,8 @@ from families import FAMILIES, PRESETS, TinyModel
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
 
 
 def save_folder(tiny: TinyModel, folder: pathlib.Path):

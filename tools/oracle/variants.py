@@ -21,7 +21,7 @@ YARN = dict(original_max_position_embeddings=64, beta_fast=16.0, beta_slow=1.0)
 # What nearly every family can do.
 COMMON = [Variant("base"), Variant("kv1", dict(nkv=1)), Variant("mha", dict(nkv=4)), Variant("vocab517", dict(V=517)),
           Variant("hidden72", dict(h=72))]
-DENSE = COMMON + [Variant("layer1", dict(L=1)), Variant("heads6", dict(nh=6, nkv=3)), Variant("ff100", dict(ff=100)), Variant("head24", dict(hd=24)),
+DENSE = COMMON + [Variant("layer1", dict(L=1)), Variant("heads6", dict(h=96, nh=6, nkv=3)), Variant("ff100", dict(ff=100)), Variant("head24", dict(hd=24)),
                   Variant("head48", dict(hd=48))]
 ROPES = [Variant("linear", scaled_rope("linear", 4.0)), Variant("yarn", scaled_rope("yarn", 8.0, **YARN)),
          Variant("yarn-factor2", scaled_rope("yarn", 2.0, original_max_position_embeddings=200)),
