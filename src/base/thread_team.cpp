@@ -40,40 +40,91 @@ ThreadTeam::ThreadTeam(int n_threads)
 
 ThreadTeam::~ThreadTeam() {
     stop_.store(true, std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
+    word_.fetch_add(kNext, std::memory_order_release);
+    word_.notify_all();
     for (std::thread& thread : threads_) thread.join();
 }
 
-void ThreadTeam::run_erased(Function function, void* context) {
-    if (n_threads_ == 1) return function(context, 0);
+void ThreadTeam::run_erased(Function function, void* context, int n_phases, bool everyone) {
+    if (n_threads_ == 1) {
+        for (int phase = 0; phase < n_phases; phase++) function(context, phase, 0);
+        return;
+    }
+    if (n_phases == 0) return;
     function_ = function;
     context_ = context;
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
-    function(context, 0);
-    barrier();
+    phase_ = 0;
+    n_phases_ = n_phases;
+    everyone_.store(everyone, std::memory_order_relaxed);
+    came_.store(0, std::memory_order_relaxed);
+    uint32_t known = word_.load(std::memory_order_relaxed) & ~(kNext - 1);
+    const uint32_t last = known + kNext * (static_cast<uint32_t>(n_phases) + 1);
+    word_.store((known + kNext) | kOpen, std::memory_order_release);
+    word_.notify_all();
+    for (uint32_t word; (word = word_.load(std::memory_order_acquire)) != last;) {
+        take_part(known, 0);
+        word = word_.load(std::memory_order_acquire);
+        if (word != last && (word & ~(kNext - 1)) == known) wait_for_change(word_, word, spins_);
+    }
 }
 
 void ThreadTeam::work(int thread) {
-    for (uint32_t seen = 0;;) {
-        wait_for_change(generation_, seen, spins_);
-        seen++;
+    for (uint32_t known = 0;;) {
+        const uint32_t word = word_.load(std::memory_order_acquire);
         if (stop_.load(std::memory_order_relaxed)) return;
-        function_(context_, thread);
-        barrier();
+        if (!(word & kOpen) || (word & ~(kNext - 1)) == known)
+            wait_for_change(word_, word, spins_);
+        else
+            take_part(known, thread);
     }
+}
+
+/// Takes part in the phase that is open now, unless it is the one that the thread knows, and in those after
+/// it while it is the one that ends them.
+void ThreadTeam::take_part(uint32_t& known, int thread) {
+    uint32_t word = word_.load(std::memory_order_acquire);
+    if (!(word & kOpen) || (word & ~(kNext - 1)) == known) return;
+    if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return;
+    do {
+        known = word_.load(std::memory_order_relaxed) & ~(kNext - 1);
+        if (everyone_.load(std::memory_order_relaxed)) came_.fetch_add(1, std::memory_order_relaxed);
+        function_(context_, phase_, thread);
+    } while (leave());
+}
+
+/// True when this thread has ended the phase and begun the next one.
+bool ThreadTeam::leave() {
+    uint32_t word = word_.load(std::memory_order_acquire);
+    for (;;) {
+        const bool last = (word & kCount) == 1;
+        const uint32_t left = word - 1;
+        if (!last) {
+            if (word_.compare_exchange_weak(word, left, std::memory_order_acq_rel)) return false;
+            continue;
+        }
+        const bool ends =
+            !everyone_.load(std::memory_order_relaxed) || came_.load(std::memory_order_relaxed) == n_threads_;
+        if (word_.compare_exchange_weak(word, ends ? left & ~kOpen : left, std::memory_order_acq_rel)) {
+            if (!ends) return false;
+            word = left & ~kOpen;
+            break;
+        }
+    }
+    const bool more = ++phase_ < n_phases_;
+    word_.store(more ? (word + kNext) | kOpen | 1 : word + kNext, std::memory_order_release);
+    word_.notify_all();
+    return more;
 }
 
 void ThreadTeam::barrier() {
     if (n_threads_ == 1) return;
-    const uint32_t phase = phase_.load(std::memory_order_relaxed);
+    const uint32_t seen = barriers_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(n_threads_)) {
         arrived_.store(0, std::memory_order_relaxed);
-        phase_.fetch_add(1, std::memory_order_release);
-        phase_.notify_all();
+        barriers_.fetch_add(1, std::memory_order_release);
+        barriers_.notify_all();
     } else {
-        wait_for_change(phase_, phase, spins_);
+        wait_for_change(barriers_, seen, spins_);
     }
 }
 

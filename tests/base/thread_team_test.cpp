@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <atomic>
+#include <thread>
+#include <vector>
 
 namespace agave {
 namespace {
@@ -22,6 +24,43 @@ TEST(ThreadTeam, EveryThreadRunsOnceAndBarriersHold) {
                 }
             });
             ASSERT_EQ(wrong, 0);
+        }
+    }
+}
+
+TEST(ThreadTeam, APhaseBeginsOnceAllPiecesOfTheOneBeforeAreDone) {
+    constexpr int kPhases = 40, kPieces = 7;
+    for (int n_threads : {1, 2, 3, 8}) {
+        ThreadTeam team(n_threads);
+        std::vector<std::atomic<int>> taken(kPhases), done(kPhases);
+        for (int round = 0; round < 200; round++) {
+            for (int i = 0; i < kPhases; i++)
+                taken[static_cast<size_t>(i)] = done[static_cast<size_t>(i)] = 0;
+            std::atomic<int> wrong{0};
+            const int n_phases = round % 2 ? kPhases : 1 + round % kPhases;
+            team.run_phases(n_phases, [&](int phase, int thread) {
+                const size_t i = static_cast<size_t>(phase);
+                wrong += thread < 0 || thread >= n_threads || phase >= n_phases;
+                while (taken[i].fetch_add(1) < kPieces) {
+                    wrong += i > 0 && done[i - 1] != kPieces;
+                    // Some pieces take long, and some threads come late to the next phase.
+                    if ((round + phase + taken[i]) % 61 == 0) std::this_thread::yield();
+                    done[i]++;
+                }
+            });
+            for (int i = 0; i < n_phases; i++) ASSERT_EQ(done[static_cast<size_t>(i)], kPieces);
+            ASSERT_EQ(wrong, 0);
+            // Between runs of phases, every thread can still be called.
+            std::atomic<int> came{0};
+            if (round % 10 == 0) {
+                team.run([&](int) {
+                    came++;
+                    team.barrier();
+                    wrong += came != n_threads;
+                });
+                ASSERT_EQ(came, n_threads);
+                ASSERT_EQ(wrong, 0);
+            }
         }
     }
 }

@@ -11,6 +11,43 @@ namespace agave::cpu {
 
 namespace {
 
+/// Steps between two barriers, which the threads do at the same time.
+struct Phase {
+    size_t begin, end;
+    bool slots = false;                       ///< whether any of them is shared out in slots
+    const std::byte* next_weights = nullptr;  ///< what a matrix product of a later phase will read first...
+    size_t next_bytes = 0;                    ///< ...as far as it is worth asking for
+};
+
+/// The weights that a step starts with; nullptr for most.
+const Tensor* first_weights(const Step& step) {
+    if (!step.operation) return nullptr;
+    if (const auto* linear = std::get_if<op::Linear>(step.operation)) return linear->weight;
+    if (const auto* gated = std::get_if<op::GatedLinear>(step.operation)) return gated->gate;
+    return nullptr;
+}
+
+std::vector<Phase> make_phases(const std::vector<Step>& steps) {
+    constexpr size_t kMostBytes = 128 * 1024;
+    std::vector<Phase> phases;
+    for (size_t i = 0; i < steps.size(); i++) {
+        if (i == 0 || steps[i].barrier_before) phases.push_back({i, i});
+        phases.back().end = i + 1;
+        phases.back().slots |= steps[i].sharing == Sharing::slots;
+    }
+    // Backwards: a phase without weights of its own hands on those of the next one.
+    const Tensor* next = nullptr;
+    for (size_t p = phases.size(); p-- > 0;) {
+        if (next) {
+            phases[p].next_weights = next->data;
+            phases[p].next_bytes = std::min(kMostBytes, static_cast<size_t>(next->n_bytes)) / 1024 * 1024;
+        }
+        for (size_t i = phases[p].end; i-- > phases[p].begin;)
+            if (const Tensor* weights = first_weights(steps[i])) next = weights;
+    }
+    return phases;
+}
+
 class CpuExecutor final : public Executor {
   public:
     CpuExecutor(const Graph& graph, ThreadTeam& team, const ExecutorOptions& options)
@@ -20,7 +57,9 @@ class CpuExecutor final : public Executor {
           options_(options),
           plan_(plan_memory(graph)),
           steps_(make_steps(graph, plan_, kernels_.activation_for, options.exact)),
-          next_item_(2 * steps_.size()),
+          phases_(make_phases(steps_)),
+          next_item_(steps_.size()),
+          next_slot_(phases_.size()),
           workspace_(graph, plan_, steps_, options.max_rows, options.max_outputs, team.n_threads(),
                      kernels_.activation_for, options.exact),
           times_(steps_.size()) {
@@ -44,8 +83,10 @@ class CpuExecutor final : public Executor {
         double seconds = 0, bytes = 0, operations = 0;
     };
 
-    void work(const Run& run, int thread);
-    void note_time(const Run& run, size_t step, double seconds);
+    void work(const Run& run, const Phase& phase, int thread);
+    void work_on(const Run& run, size_t step, int thread, int slot);
+    void ask_for_next_weights(const Phase& phase) const;
+    void count(const Run& run, size_t step);
 
     const Graph& graph_;
     ThreadTeam& team_;
@@ -53,9 +94,12 @@ class CpuExecutor final : public Executor {
     const ExecutorOptions options_;
     const MemoryPlan plan_;
     const std::vector<Step> steps_;
-    std::vector<std::atomic<int64_t>> next_item_;  ///< by step, two for each
+    const std::vector<Phase> phases_;
+    std::vector<std::atomic<int64_t>> next_item_;  ///< by step
+    std::vector<std::atomic<int>> next_slot_;      ///< by phase
     Workspace workspace_;
     bool profiling_ = false;
+    double before_ = 0;            ///< thread 0: when it last noted a time
     std::vector<StepTime> times_;  ///< by step
 };
 
@@ -63,31 +107,55 @@ void CpuExecutor::run(const Batch& batch, const KvCache& cache, float* logits) {
     const Run run{graph_, plan_,  kernels_,          workspace_,           team_,         batch,
                   cache,  logits, options_.max_rows, options_.max_outputs, options_.exact};
     for (std::atomic<int64_t>& next : next_item_) next.store(0, std::memory_order_relaxed);
+    for (std::atomic<int>& next : next_slot_) next.store(0, std::memory_order_relaxed);
     size_t partials = workspace_.attention_partials.size();
     for (const Operation& operation : graph_.operations)
         if (const auto* node = std::get_if<op::Attention>(&operation))
             partials = std::max(partials, attention_partials(run, *node));
     workspace_.attention_partials.resize(partials);
-    team_.run([&](int thread) { work(run, thread); });
+    before_ = monotonic_seconds();
+    team_.run_phases(static_cast<int>(phases_.size()),
+                     [&](int phase, int thread) { work(run, phases_[static_cast<size_t>(phase)], thread); });
+    if (profiling_)
+        for (size_t i = 0; i < steps_.size(); i++)
+            if (steps_[i].counts) count(run, i);
 }
 
-void CpuExecutor::work(const Run& run, int thread) {
-    rope_angles(run, thread);
-    const bool timed = profiling_ && thread == 0;
-    double before = timed ? monotonic_seconds() : 0;
-    for (size_t i = 0; i < steps_.size(); i++) {
-        const Step& step = steps_[i];
-        if (step.barrier_before) team_.barrier();
-        const StepContext context{run, step, next_item_[2 * i], next_item_[2 * i + 1], thread};
-        if (step.operation)
-            std::visit([&](const auto& node) { execute(context, node); }, *step.operation);
-        else
-            quantize(context);
-        if (!timed) continue;
-        const double now = monotonic_seconds();
-        note_time(run, i, now - before);
-        before = now;
-    }
+/// The slots that this thread gets hold of go through all steps of the phase that are shared out in slots;
+/// the other steps do not depend on those (or a barrier would stand between them).
+void CpuExecutor::work(const Run& run, const Phase& phase, int thread) {
+    std::atomic<int>& next_slot = next_slot_[static_cast<size_t>(&phase - phases_.data())];
+    if (phase.slots)
+        for (int slot; (slot = next_slot.fetch_add(1, std::memory_order_relaxed)) < team_.n_threads();) {
+            if (phase.begin == 0) rope_angles(run, slot);
+            for (size_t i = phase.begin; i < phase.end; i++)
+                if (steps_[i].sharing == Sharing::slots) work_on(run, i, thread, slot);
+        }
+    for (size_t i = phase.begin; i < phase.end; i++)
+        if (steps_[i].sharing == Sharing::pieces) work_on(run, i, thread, -1);
+    ask_for_next_weights(phase);
+}
+
+void CpuExecutor::work_on(const Run& run, size_t index, int thread, int slot) {
+    const Step& step = steps_[index];
+    const StepContext context{run, step, next_item_[index], thread, slot};
+    if (step.operation)
+        std::visit([&](const auto& node) { execute(context, node); }, *step.operation);
+    else
+        quantize(context);
+    if (!profiling_ || thread != 0) return;
+    // Waiting counts for the step that comes after it.
+    const double now = monotonic_seconds();
+    times_[index].seconds += now - before_;
+    before_ = now;
+}
+
+/// The weights that come next on the way from memory while other threads finish the phase.
+void CpuExecutor::ask_for_next_weights(const Phase& phase) const {
+    constexpr size_t kAtOnce = 1024;
+    for (size_t done = 0; done < phase.next_bytes && team_.others_at_work(); done += kAtOnce)
+        for (size_t line = 0; line < kAtOnce; line += 64)
+            __builtin_prefetch(phase.next_weights + done + line, 0, 2);
 }
 
 void CpuExecutor::set_profiling(bool on) {
@@ -110,10 +178,10 @@ static void count_attention(const BatchSlice& slice, const op::Attention& node, 
         operations += 2 * keys_at(slice.first_position + r) * node.n_heads * dims;
 }
 
-void CpuExecutor::note_time(const Run& run, size_t index, double seconds) {
+/// One more call of the step's operation, and what it has read and computed.
+void CpuExecutor::count(const Run& run, size_t index) {
     StepTime& time = times_[index];
     time.calls++;
-    time.seconds += seconds;
     if (!steps_[index].operation) return;
     const Operation& operation = *steps_[index].operation;
     const auto count_matrix = [&](const Tensor* weight, Value x) {

@@ -70,7 +70,7 @@ struct Scheduler {
         Value& holds = held[static_cast<size_t>(activation)];
         if (!(holds == x)) {
             const Division rows = row_division(graph, x);
-            add({nullptr, x, activation, rows, false},
+            add({nullptr, x, activation, rows, false, 0, Sharing::slots},
                 {{resource(x), rows, false}, {quantized(activation), rows, true}});
             holds = x;
         }
@@ -83,6 +83,43 @@ struct Scheduler {
             if (holds.id >= 0 && resource(holds).overlaps(resource(value))) holds = {};
     }
 };
+
+/// Three steps: K and V of each row are stored by rows, so right behind what made them; then the items; then
+/// their merges.
+void add_attention(Scheduler& scheduler, const Operation& operation, const op::Attention& node) {
+    Step step;
+    step.operation = &operation;
+    step.sharing = Sharing::slots;
+    step.counts = false;
+    if (node.k.id >= 0) {
+        step.division = row_division(scheduler.graph, node.k);
+        scheduler.add(step, {{scheduler.resource(node.k), step.division, false},
+                             {scheduler.resource(node.v), step.division, false}});
+    }
+    const Value out = output_of(operation);
+    scheduler.forget(out);
+    const std::vector<Access> accesses = {{scheduler.resource(node.q), Division::mixed, false},
+                                          {scheduler.resource(out), Division::mixed, true}};
+    step.division = Division::mixed;
+    for (int part : {1, 2}) {
+        step.part = part;
+        step.sharing = part == 1 ? Sharing::pieces : Sharing::slots;
+        step.counts = part == 1;
+        step.barrier_before = true;
+        scheduler.add(step, accesses);
+    }
+}
+
+/// Seven steps (see step_experts.cpp), of which the first comes when `accesses` allow it.
+void add_experts(Scheduler& scheduler, Step step, const std::vector<Access>& accesses) {
+    for (int part = 0; part < kExpertParts; part++) {
+        step.part = part;
+        step.sharing = part == 3 || part == 5 ? Sharing::pieces : Sharing::slots;
+        step.counts = part == kExpertParts - 1;
+        step.barrier_before = part > 0;
+        scheduler.add(step, accesses);
+    }
+}
 
 }  // namespace
 
@@ -109,8 +146,10 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             if (other != step.activation) accesses.push_back(scheduler.read_activations(experts->x, other));
         } else if (std::holds_alternative<op::HeadLinear>(operation)) {
             step.division = Division::columns;
-        } else if (std::holds_alternative<op::Attention>(operation) ||
-                   std::holds_alternative<op::Convolve>(operation) ||
+        } else if (const auto* attention = std::get_if<op::Attention>(&operation)) {
+            add_attention(scheduler, operation, *attention);
+            continue;
+        } else if (std::holds_alternative<op::Convolve>(operation) ||
                    std::holds_alternative<op::SelectiveScan>(operation)) {
             step.division = Division::mixed;
         }
@@ -123,6 +162,12 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
                 accesses.push_back({scheduler.resource(value), step.division, false});
         accesses.push_back({scheduler.resource(out), step.division, true});
         scheduler.forget(out);
+        const bool by_rows = step.division == Division::token_rows || step.division == Division::output_rows;
+        if (by_rows) step.sharing = Sharing::slots;
+        if (std::holds_alternative<op::Experts>(operation)) {
+            add_experts(scheduler, step, accesses);
+            continue;
+        }
         scheduler.add(step, accesses);
     }
     return std::move(scheduler.steps);

@@ -8,24 +8,36 @@
 
 namespace agave::cpu {
 
-/// How a step's work is divided among the threads. Steps of the same division by rows hand rows on from one
-/// to the next on the same thread, so no barrier is needed between them.
+/// How a step's work is divided. Steps of the same division by rows hand rows on from one to the next in the
+/// same slot, so no barrier is needed between them.
 enum class Division : uint8_t {
-    token_rows,   ///< each thread takes a range of the batch's rows
-    output_rows,  ///< each thread takes a range of the output rows
-    columns,      ///< each thread takes output columns, and reads all rows
-    mixed         ///< any thread may read and write anything
+    token_rows,   ///< each slot is a range of the batch's rows
+    output_rows,  ///< each slot is a range of the output rows
+    columns,      ///< pieces are output columns, and read all rows
+    mixed         ///< any piece or slot may read and write anything
 };
 
-/// One thing that the threads do together: an operation of the graph, or (operation == nullptr) the
-/// quantisation of a value's rows for the matrices that read it.
+/// How the threads share out a step.
+enum class Sharing : uint8_t {
+    slots,  ///< in as many equal parts as there are threads; any thread takes any of them
+    pieces  ///< in pieces that StepContext::next_item numbers
+};
+
+/// One thing that the threads do together: an operation of the graph or a part of it, or (operation ==
+/// nullptr) the quantisation of a value's rows for the matrices that read it.
 struct Step {
     const Operation* operation = nullptr;
     Value quantized;                              ///< without operation: the value
     Activation activation = Activation::float32;  ///< without operation: its target; Linear: what it reads
     Division division = Division::mixed;
     bool barrier_before = false;
+    int part = 0;  ///< of an operation that takes several steps
+    Sharing sharing = Sharing::pieces;
+    bool counts = true;  ///< a profile counts the operation here
 };
+
+/// Steps of a mixture of experts: see step_experts.cpp.
+constexpr int kExpertParts = 7;
 
 /// Orders a graph's operations as steps: each value is quantised once for every activation format that its
 /// readers take, and barriers stand only where a thread could otherwise see another's unfinished work.

@@ -25,7 +25,7 @@ AttentionTask attention_task(const Run& run, const op::Attention& node, const Ba
             .out_stride = out.stride};
 }
 
-/// K and V of this thread's rows into their pages.
+/// K and V of this slot's rows into their pages.
 void store(const StepContext& context, const op::Attention& node) {
     const Run& run = context.run;
     const KvLayer& layer = run.graph.kv_layers[static_cast<size_t>(node.kv_layer)];
@@ -40,9 +40,27 @@ void store(const StepContext& context, const op::Attention& node) {
     }
 }
 
-/// Joins the splits of this thread's share of the merges.
-void merge(const StepContext& context, const op::Attention& node, int64_t n_merges) {
-    const Range mine = thread_range(n_merges, 1, context.thread, context.run.team.n_threads());
+/// Takes the items of all sequences in one line, each the next one that is left.
+void attend(const StepContext& context, const op::Attention& node) {
+    const auto take = [&] { return context.next_item.fetch_add(1, std::memory_order_relaxed); };
+    int64_t item = take(), first_item = 0;
+    float* partials = context.run.workspace.attention_partials.data();
+    for (const BatchSlice& slice : context.run.batch.slices) {
+        const AttentionTask task = attention_task(context.run, node, slice);
+        const int64_t end_item = first_item + attention_items(task);
+        for (; item < end_item; item = take())
+            context.run.kernels.attention_item(task, item - first_item, partials, context.scratch());
+        first_item = end_item;
+        partials += attention_partial_floats(task);
+    }
+}
+
+/// Joins the splits of this slot's share of the merges.
+void merge(const StepContext& context, const op::Attention& node) {
+    int64_t n_merges = 0;
+    for (const BatchSlice& slice : context.run.batch.slices)
+        n_merges += attention_merges(attention_task(context.run, node, slice));
+    const Range mine = context.my_share(n_merges);
     int64_t first = 0;
     float* partials = context.run.workspace.attention_partials.data();
     for (const BatchSlice& slice : context.run.batch.slices) {
@@ -67,25 +85,9 @@ size_t attention_partials(const Run& run, const op::Attention& node) {
 }
 
 void execute(const StepContext& context, const op::Attention& node) {
-    if (node.k.id >= 0) store(context, node);
-    context.run.team.barrier();
-
-    // The items of all sequences in one line; each thread takes the next one that is left.
-    const auto take = [&] { return context.next_item.fetch_add(1, std::memory_order_relaxed); };
-    int64_t item = take(), first_item = 0, n_merges = 0;
-    float* partials = context.run.workspace.attention_partials.data();
-    for (const BatchSlice& slice : context.run.batch.slices) {
-        const AttentionTask task = attention_task(context.run, node, slice);
-        const int64_t end_item = first_item + attention_items(task);
-        for (; item < end_item; item = take())
-            context.run.kernels.attention_item(task, item - first_item, partials, context.scratch());
-        first_item = end_item;
-        partials += attention_partial_floats(task);
-        n_merges += attention_merges(task);
-    }
-    if (n_merges == 0) return;
-    context.run.team.barrier();
-    merge(context, node, n_merges);
+    if (context.step.part == 0) return store(context, node);
+    if (context.step.part == 1) return attend(context, node);
+    merge(context, node);
 }
 
 }  // namespace agave::cpu

@@ -46,18 +46,17 @@ struct Run {
     }
 };
 
-/// One thread's view of one step.
+/// One thread's view of one step, and of one slot where it is shared out in slots.
 struct StepContext {
     const Run& run;
     const Step& step;
-    std::atomic<int64_t>& next_item;    ///< the step's next piece of work that no thread has taken, from 0
-    std::atomic<int64_t>& second_item;  ///< the same for a second pass of the step
-    int thread;
+    std::atomic<int64_t>& next_item;  ///< the step's next piece of work that no thread has taken, from 0
+    int thread;                       ///< whose scratch to use
+    int slot;                         ///< for Sharing::slots: which; otherwise -1
 
-    /// The rows of `value` that this thread works on.
-    Range my_rows(Value value) const {
-        return thread_range(run.rows_of(value), 1, thread, run.team.n_threads());
-    }
+    /// The share of n things that this slot is.
+    Range my_share(int64_t n) const { return thread_range(n, 1, slot, run.team.n_threads()); }
+    Range my_rows(Value value) const { return my_share(run.rows_of(value)); }
     std::byte* scratch() const { return run.workspace.scratch[static_cast<size_t>(thread)]; }
 };
 
@@ -116,7 +115,7 @@ inline NonlinearityKernel nonlinearity_kernel(const Kernels& kernels, Nonlineari
     return nullptr;
 }
 
-/// Every operation: this thread's share of it.
+/// Every operation: the slot, or all pieces that this thread gets hold of.
 void quantize(const StepContext& context);
 void execute(const StepContext& context, const op::Embed& node);
 void execute(const StepContext& context, const op::RmsNorm& node);
@@ -136,11 +135,11 @@ void execute(const StepContext& context, const op::Slice& node);
 void execute(const StepContext& context, const op::Convolve& node);
 void execute(const StepContext& context, const op::SelectiveScan& node);
 
-/// The experts that have rows, once thread 0 has executed the operation.
+/// The experts that have rows, once the operation has been executed.
 int64_t experts_hit(const Run& run, const op::Experts& node);
 
-/// The angles of every row of this thread, before the first step: Rope is divided by rows as well.
-void rope_angles(const Run& run, int thread);
+/// The angles of every row of a slot, before the first step.
+void rope_angles(const Run& run, int slot);
 
 /// Floats of workspace.attention_partials that an attention of this run needs.
 size_t attention_partials(const Run& run, const op::Attention& node);

@@ -109,7 +109,15 @@ struct Mixture {
     const Activation down_activation = run.activation_for(node.down->format);
     const GateKernel gate_kernel = cpu::gate_kernel(run.kernels, node.kind);
 
-    Range my_slots() const { return thread_range(n_slots, 1, context.thread, run.team.n_threads()); }
+    Range my_slots() const { return context.my_share(n_slots); }
+
+    void choose() const {
+        const Matrix router = run.at(node.router);
+        const Range rows = context.my_rows(node.x);
+        for (int64_t r = rows.begin; r < rows.end; r++)
+            route(node, router.row(r), n_experts, w.scores[static_cast<size_t>(context.thread)],
+                  w.chosen + r * node.n_used, w.weights + r * node.n_used);
+    }
 
     void gather(Activation activation, std::byte* to) const {
         const size_t bytes = activation_row_bytes(activation, k);
@@ -213,7 +221,7 @@ struct Mixture {
         const bool floating = down_activation == Activation::float32;
         const std::byte* input = floating ? reinterpret_cast<const std::byte*>(w.hidden) : w.down_input;
         const size_t bytes = activation_row_bytes(down_activation, ff);
-        for_each_item(context.second_item, n_out, piece_columns(n_out, run.team.n_threads()),
+        for_each_item(context.next_item, n_out, piece_columns(n_out, run.team.n_threads()),
                       [&](int64_t expert, int64_t begin, int64_t n, Range columns) {
                           multiply(*node.down, 0, expert, down_activation,
                                    input + static_cast<size_t>(begin) * bytes, n, columns,
@@ -249,28 +257,26 @@ int64_t experts_hit(const Run& run, const op::Experts& node) {
 
 void execute(const StepContext& context, const op::Experts& node) {
     const Mixture mixture{context, node};
-    const ExpertsWorkspace& w = context.run.workspace.experts;
-    const Matrix router = context.run.at(node.router);
-    const Range rows = context.my_rows(node.x);
-    for (int64_t r = rows.begin; r < rows.end; r++)
-        route(node, router.row(r), mixture.n_experts, w.scores[static_cast<size_t>(context.thread)],
-              w.chosen + r * node.n_used, w.weights + r * node.n_used);
-    context.run.team.barrier();
-    if (context.thread == 0) sort_slots(w, mixture.n_slots, mixture.n_experts);
-    context.run.team.barrier();
-    mixture.gather(mixture.gate_activation, w.gate_input);
-    if (mixture.up_activation != mixture.gate_activation) mixture.gather(mixture.up_activation, w.up_input);
-    context.run.team.barrier();
-    if (node.gate)
-        mixture.gate_and_up();
-    else
-        mixture.up_alone();
-    context.run.team.barrier();
-    mixture.quantize_hidden();
-    context.run.team.barrier();
-    mixture.down();
-    context.run.team.barrier();
-    mixture.combine();
+    switch (context.step.part) {
+        case 0:
+            return mixture.choose();
+        case 1:
+            if (context.slot == 0) sort_slots(mixture.w, mixture.n_slots, mixture.n_experts);
+            return;
+        case 2:
+            mixture.gather(mixture.gate_activation, mixture.w.gate_input);
+            if (mixture.up_activation != mixture.gate_activation)
+                mixture.gather(mixture.up_activation, mixture.w.up_input);
+            return;
+        case 3:
+            return node.gate ? mixture.gate_and_up() : mixture.up_alone();
+        case 4:
+            return mixture.quantize_hidden();
+        case 5:
+            return mixture.down();
+        default:
+            return mixture.combine();
+    }
 }
 
 }  // namespace agave::cpu

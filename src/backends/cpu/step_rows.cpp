@@ -15,8 +15,8 @@ Matrix Run::at(Value value) const {
     return {workspace.output_arena + plan.output_offsets[id] * max_outputs, row_stride(info.width)};
 }
 
-void rope_angles(const Run& run, int thread) {
-    const Range rows = thread_range(run.n_rows(), 1, thread, run.team.n_threads());
+void rope_angles(const Run& run, int slot) {
+    const Range rows = thread_range(run.n_rows(), 1, slot, run.team.n_threads());
     const std::vector<RopeTable>& tables = run.graph.rope_tables;
     for (const BatchSlice& slice : run.batch.slices)
         for (int64_t row = std::max<int64_t>(rows.begin, slice.row_begin);
