@@ -74,9 +74,12 @@ std::string overview() {
         text += command.summary;
         text += '\n';
     }
-    text +=
-        "\nMODEL is a GGUF file. 'agave COMMAND --help' explains a command, 'agave --version' names the "
-        "version.\n";
+    text += '\n';
+    append_wrapped(
+        text,
+        "MODEL is a GGUF file, a Hugging Face folder, or the name of a downloaded model. 'agave COMMAND "
+        "--help' explains a command, 'agave --version' names the version.",
+        0, 0);
     return text;
 }
 
@@ -106,7 +109,10 @@ std::string markdown_reference() {
         "Made from the program's table of options: `agave help --markdown > docs/cli.md`.\n\n"
         "    agave COMMAND [OPTIONS] ...\n"
         "    agave MODEL [PROMPT]\n\n"
-        "MODEL is a GGUF file; of a split one, any part. A long option may be shortened as long as one "
+        "MODEL is a GGUF file (of a split one, any part), a Hugging Face folder with config.json and "
+        "SafeTensors "
+        "files, or the name of a downloaded model, ORG/REPO[:QUANT]. A long option may be shortened as long "
+        "as one "
         "option fits, "
         "`--name=value` and\n`--name value` are the same, and `--` ends the options. Numbers out of range "
         "are refused.\n\n"

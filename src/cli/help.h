@@ -15,6 +15,9 @@ std::string overview();
 /// What `agave COMMAND --help` prints.
 std::string command_help(const CommandInfo& command);
 
+/// The manual page agave(1), in roff.
+std::string manual_page();
+
 /// docs/cli.md: every command with every option, in Markdown.
 std::string markdown_reference();
 

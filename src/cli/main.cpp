@@ -102,6 +102,8 @@ int execute(const CommandInfo& command, const CommandLine& line, const std::vect
         case kRemove:
             return rm_command(line);
 #endif
+        case kCompletion:
+            return completion_command(line);
         default:
             return help_command(line);
     }
@@ -129,6 +131,10 @@ int report(const char* message, int status) {
 }  // namespace
 
 int help_command(const CommandLine& line) {
+    if (line.options.man) {
+        print(manual_page());
+        return 0;
+    }
     if (line.options.markdown) {
         print(markdown_reference());
         return 0;

@@ -137,6 +137,8 @@ constexpr OptionInfo options[] = {
 
     {"markdown", 0, nullptr, &Options::markdown, 0, 0, nullptr, "General",
      "the reference of all commands, as docs/cli.md has it", kHelp},
+    {"man", 0, nullptr, &Options::man, 0, 0, nullptr, "General", "the same as a manual page, for man -l -",
+     kHelp},
     {"color", 0, "auto|always|never", &Options::color, 0, 0, nullptr, "General",
      "color on standard error, and of reasoning on standard output; auto is on a terminal where NO_COLOR is "
      "not set",
@@ -223,6 +225,13 @@ constexpr CommandInfo commands[] = {
     {kRemove, "rm", "ORG/REPO", "remove a downloaded repository",
      "Removes a repository from the cache, with all its models and revisions.", nullptr, 1, 1},
 #endif
+    {kCompletion, "completion", "bash|zsh|fish", "completion for a shell",
+     "Prints a script that completes commands, options, their values, files and downloaded models. For bash, "
+     "put "
+     "`source <(agave completion bash)` into ~/.bashrc; for zsh, the same with zsh into ~/.zshrc; for fish, "
+     "write it to "
+     "~/.config/fish/completions/agave.fish.",
+     nullptr, 1, 1},
     {kHelp, "help", "[COMMAND]", "explain a command",
      "Prints the help of a command, or the list of commands.", nullptr, 0, 1},
 };

@@ -26,8 +26,9 @@ enum Command : unsigned {
     kRemove = 512,
     kShow = 1024,
     kChat = 2048,
+    kCompletion = 4096,
     kEngine = kRun | kChat | kLogits | kPerplexity | kBench,  ///< those that compute
-    kEvery = 4095,
+    kEvery = 8191,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -98,6 +99,7 @@ struct Options {
     int64_t connections = 4;
 
     bool markdown = false;
+    bool man = false;
 };
 
 /// Where an option's value goes; the alternative tells how it is read.

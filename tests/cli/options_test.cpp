@@ -9,7 +9,9 @@
 namespace agave::test {
 namespace {
 
-const char* const command_names[] = {"run", "inspect", "tokenize", "logits", "perplexity", "bench", "help"};
+const char* const command_names[] = {"run",        "chat",       "inspect", "tokenize", "logits",
+                                     "perplexity", "bench",      "pull",    "list",     "show",
+                                     "rm",         "completion", "help"};
 
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
@@ -82,6 +84,38 @@ TEST(Help, AndDocumentationListTheSameOptions) {
 
 TEST(Help, DocumentationIsWhatTheProgramPrints) {
     EXPECT_EQ(read_whole(AGAVE_TEST_DATA "/../../docs/cli.md"), agave({"help", "--markdown"}).out);
+}
+
+/// What the completion of bash offers for the words on the line.
+std::string completed(const std::string& words, int index) {
+    const std::string script = "source <(" AGAVE_BINARY " completion bash); COMP_WORDS=(" + words +
+                               "); COMP_CWORD=" + std::to_string(index) + "; _agave; echo ${COMPREPLY[@]}";
+    std::FILE* pipe = ::popen(("bash -c '" + script + "'").c_str(), "r");
+    char line[4096] = "";
+    const bool read = std::fgets(line, sizeof line, pipe);
+    ::pclose(pipe);
+    return read ? line : "";
+}
+
+TEST(Completion, KnowsCommandsOptionsAndChoices) {
+    EXPECT_EQ(completed("agave perp", 1), "perplexity\n");
+    EXPECT_EQ(completed("agave run --temp", 2), "--temperature\n");
+    EXPECT_EQ(completed("agave run --kv-type \"\"", 3), "f16 f32\n");
+    EXPECT_EQ(completed("agave inspect --temp", 2), "\n");
+    EXPECT_EQ(completed("agave help tok", 2), "tokenize\n");
+    for (const char* shell : {"bash", "zsh", "fish"}) {
+        const std::string script = agave({"completion", shell}).out;
+        for (const char* name : command_names)
+            EXPECT_NE(script.find(name), std::string::npos) << shell << name;
+    }
+    EXPECT_EQ(agave({"completion", "csh"}).status, 2);
+}
+
+TEST(ManualPage, HoldsEveryCommandAndOption) {
+    const std::string page = agave({"help", "--man"}).out;
+    for (const char* name : command_names)
+        EXPECT_NE(page.find(std::string(".SS agave ") + name), std::string::npos) << name;
+    EXPECT_NE(page.find("\\-\\-max\\-tokens"), std::string::npos);
 }
 
 TEST(Version, NamesTheProgram) {
