@@ -282,12 +282,26 @@ Value Graph::scale(Value x, float factor) {
 }
 
 Value Graph::slice(Value x, int64_t begin, int64_t columns) {
-    if (begin < 0 || columns < 1 || begin + columns > width(x))
+    return slice_heads(x, 1, begin, columns);
+}
+
+Value Graph::slice_heads(Value x, int n_heads, int64_t begin, int64_t columns) {
+    const int64_t group = width(x) / n_heads;
+    if (width(x) % n_heads != 0 || begin < 0 || columns < 1 || begin + columns > group)
         fail(ErrorKind::bad_file, "columns %lld to %lld are outside a value of %lld",
              static_cast<long long>(begin), static_cast<long long>(begin + columns),
-             static_cast<long long>(width(x)));
-    const Value out = new_value(columns, info(x).rows);
-    operations.push_back(op::Slice{x, begin, out});
+             static_cast<long long>(group));
+    const Value out = new_value(columns * n_heads, info(x).rows);
+    operations.push_back(op::Slice{x, group, begin, out});
+    return out;
+}
+
+Value Graph::row_gate(Value x, Value gate_value) {
+    if (width(gate_value) != 1)
+        fail(ErrorKind::bad_file, "a gate for whole rows has %lld columns, expected 1",
+             static_cast<long long>(width(gate_value)));
+    const Value out = new_value(width(x), info(x).rows);
+    operations.push_back(op::RowGate{x, gate_value, out});
     return out;
 }
 
@@ -334,6 +348,40 @@ Value Graph::selective_scan(Value x, Value dt, const ScanOptions& options) {
     return out;
 }
 
+Value Graph::delta_net(Value qkv, Value alpha, Value beta, const DeltaNetOptions& options) {
+    const int64_t keys = int64_t{options.key_heads} * options.key_dim,
+                  values_width = int64_t{options.value_heads} * options.value_dim;
+    if (options.key_heads < 1 || options.value_heads < 1 || options.value_heads % options.key_heads != 0 ||
+        options.key_dim < 1 || options.value_dim < 1 || width(qkv) != 2 * keys + values_width ||
+        width(alpha) != options.value_heads || width(beta) != options.value_heads)
+        fail(ErrorKind::bad_file,
+             "DeltaNet of %d key heads of %d and %d value heads of %d does not fit widths %lld (q, k, v), "
+             "%lld "
+             "(alpha), %lld (beta)",
+             options.key_heads, options.key_dim, options.value_heads, options.value_dim,
+             static_cast<long long>(width(qkv)), static_cast<long long>(width(alpha)),
+             static_cast<long long>(width(beta)));
+    check_vector(*options.a, options.value_heads);
+    check_vector(*options.dt_bias, options.value_heads);
+    op::DeltaNet node{.qkv = qkv,
+                      .alpha = alpha,
+                      .beta = beta,
+                      .a = options.a,
+                      .dt_bias = options.dt_bias,
+                      .key_heads = options.key_heads,
+                      .value_heads = options.value_heads,
+                      .key_dim = options.key_dim,
+                      .value_dim = options.value_dim,
+                      .tiled_heads = options.tiled_heads,
+                      .epsilon = options.epsilon,
+                      .state_layer = static_cast<int32_t>(state_layers.size()),
+                      .out = new_value(values_width, Rows::tokens)};
+    state_layers.push_back({node.head_state_floats() * node.value_heads});
+    scan_chunk = kScanChunk;
+    operations.push_back(node);
+    return node.out;
+}
+
 void Graph::set_logits(Value x) {
     logits = x;
 }
@@ -363,6 +411,8 @@ std::vector<Value> inputs_of(const Operation& operation) {
                    [](const op::Add& n) { return Values{n.x, n.out}; },
                    [](const op::Experts& n) { return Values{n.x, n.router}; },
                    [](const op::SelectiveScan& n) { return Values{n.x, n.dt}; },
+                   [](const op::RowGate& n) { return Values{n.x, n.gate}; },
+                   [](const op::DeltaNet& n) { return Values{n.qkv, n.alpha, n.beta}; },
                    [](const auto& n) { return Values{n.x}; }},
         operation);
 }
@@ -379,7 +429,8 @@ const char* operation_name(const Operation& operation) {
             [](const op::Softcap&) { return "softcap"; }, [](const op::Experts&) { return "experts"; },
             [](const op::Scale&) { return "scale"; }, [](const op::Slice&) { return "slice"; },
             [](const op::Convolve&) { return "convolve"; },
-            [](const op::SelectiveScan&) { return "selective_scan"; }},
+            [](const op::SelectiveScan&) { return "selective_scan"; },
+            [](const op::RowGate&) { return "row_gate"; }, [](const op::DeltaNet&) { return "delta_net"; }},
         operation);
 }
 

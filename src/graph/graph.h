@@ -30,6 +30,7 @@ struct ValueInfo {
 enum class GateKind : uint8_t {
     silu,       ///< silu(gate) * up
     gelu_tanh,  ///< gelu(gate) * up, the tanh form
+    sigmoid,    ///< sigmoid(gate) * up
     clamped     ///< GPT-OSS: with gate <= 7 and |up| <= 7, gate * sigmoid(1.702 * gate) * (up + 1)
 };
 
@@ -170,16 +171,44 @@ struct SelectiveScan {
     int32_t state_layer;  ///< index into Graph::state_layers
     Value out;
 };
+/// Linear attention by the gated delta rule (Yang et al. 2024, arXiv:2412.06464): each head's state S, which
+/// begins with zeros, decays by e^g, g = a * softplus(alpha + dt_bias), then learns v for the key k at the
+/// rate sigmoid(beta) and gives S^T q. q and k are divided by sqrt(|x|^2 + epsilon), q by sqrt(key_dim) too.
+struct DeltaNet {
+    Value qkv;                  ///< [key_heads * key_dim (q), the same (k), value_heads * value_dim (v)]
+    Value alpha, beta;          ///< [value_heads]
+    const Tensor *a, *dt_bias;  ///< [value_heads], a < 0
+    int32_t key_heads, value_heads;
+    int32_t key_dim, value_dim;
+    bool tiled_heads;  ///< value head i has the key head i % key_heads; otherwise neighbours share one
+    float epsilon;
+    int32_t state_layer;  ///< index into Graph::state_layers: head_state_floats() for each value head
+    Value out;            ///< [value_heads * value_dim]
+
+    int64_t key_head(int64_t value_head) const {
+        return tiled_heads ? value_head % key_heads : value_head / (value_heads / key_heads);
+    }
+    /// [key_dim rounded up to 4, value_dim rounded up to 16]
+    int64_t head_state_floats() const {
+        return int64_t{(key_dim + 3) / 4 * 4} * ((value_dim + 15) / 16 * 16);
+    }
+};
 /// out = factor * x.
 struct Scale {
     Value x;
     float factor;
     Value out;
 };
-/// out = the columns of x from `begin` on.
+/// out = of each group of `group` columns of x, those from `begin` on.
 struct Slice {
     Value x;
+    int64_t group;
     int64_t begin;
+    Value out;
+};
+/// out = sigmoid(gate) * x, where gate has one column.
+struct RowGate {
+    Value x, gate;
     Value out;
 };
 /// A mixture of experts: for each row the n_used experts of the highest scores, and the sum of their MLPs
@@ -210,7 +239,7 @@ struct Experts {
 using Operation =
     std::variant<op::Embed, op::RmsNorm, op::Linear, op::HeadLinear, op::Activate, op::Gate, op::GatedLinear,
                  op::Rope, op::Attention, op::Add, op::SelectOutputs, op::Softcap, op::Experts, op::Scale,
-                 op::Slice, op::Convolve, op::SelectiveScan>;
+                 op::Slice, op::Convolve, op::SelectiveScan, op::RowGate, op::DeltaNet>;
 
 /// A model's forward pass: straight-line operations over symbolic rows. One graph serves prefill, decode and
 /// mixed batches. The methods append an operation and return its value; they check shapes against the weights
@@ -269,6 +298,10 @@ class Graph {
     Value scale(Value x, float factor);
     /// The columns [begin, begin + width) of x.
     Value slice(Value x, int64_t begin, int64_t width);
+    /// The same columns of each of n_heads heads.
+    Value slice_heads(Value x, int n_heads, int64_t begin, int64_t width);
+    /// sigmoid(gate) * x with one gate for each row.
+    Value row_gate(Value x, Value gate);
     /// Adds a layer to state_layers. The kernel has at most kMaxConvolution inputs.
     Value convolve(Value x, const Tensor& weight, const Tensor* bias, bool silu);
     struct ScanOptions {
@@ -279,6 +312,15 @@ class Graph {
     };
     /// Adds a layer to state_layers. dt has a column for each head, and x those of all heads, B and C.
     Value selective_scan(Value x, Value dt, const ScanOptions& options);
+    struct DeltaNetOptions {
+        const Tensor *a = nullptr, *dt_bias = nullptr;
+        int key_heads = 0, value_heads = 0;
+        int key_dim = 0, value_dim = 0;
+        bool tiled_heads = true;
+        float epsilon = 0;
+    };
+    /// Adds a layer to state_layers, and a scan chunk.
+    Value delta_net(Value qkv, Value alpha, Value beta, const DeltaNetOptions& options);
     /// Declares x to be the logits, the graph's result.
     void set_logits(Value x);
 
@@ -323,7 +365,7 @@ constexpr int64_t row_stride(int64_t columns) {
 
 /// Where each value lives: values that are never alive together share storage. Offsets and the total are in
 /// columns (floats for each row). An output may share its offset with an input that nobody reads later
-/// (RmsNorm, Activate, Rope, Softcap, Scale, Convolve).
+/// (RmsNorm, Activate, Rope, Softcap, Scale, RowGate, Convolve).
 struct MemoryPlan {
     std::vector<int64_t> token_offsets;   ///< by value id; -1 for values of output rows
     std::vector<int64_t> output_offsets;  ///< by value id; -1 for values of token rows

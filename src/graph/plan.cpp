@@ -18,6 +18,7 @@ Value in_place_input(const Operation& operation) {
     if (const auto* activate = std::get_if<op::Activate>(&operation)) return activate->x;
     if (const auto* scale = std::get_if<op::Scale>(&operation)) return scale->x;
     if (const auto* norm = std::get_if<op::RmsNorm>(&operation)) return norm->x;
+    if (const auto* row_gate = std::get_if<op::RowGate>(&operation)) return row_gate->x;
     if (const auto* convolve = std::get_if<op::Convolve>(&operation)) return convolve->x;
     return {};
 }

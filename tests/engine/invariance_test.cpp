@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
 #include "engine/engine.h"
@@ -154,6 +155,48 @@ TEST_P(Invariance, FullContextIsRefusedWhole) {
     EXPECT_EQ(sequence.n_tokens(), static_cast<int64_t>(prompts_[1].size()));
 }
 
+/// Back at a snapshot, a sequence goes on with the same bits, whatever was appended in between and whatever
+/// other sequences did.
+TEST_P(Invariance, SnapshotsComeBack) {
+    EngineOptions with_snapshots = options(2, 128);
+    with_snapshots.max_snapshots = 1;
+    Engine engine(file_, with_snapshots);
+    Sequence sequence = engine.new_sequence(), other = engine.new_sequence();
+    engine.prefill(sequence, prompts_[1]);
+    std::optional<KvSnapshot> snapshot = engine.snapshot(sequence);
+    ASSERT_TRUE(snapshot);
+    const auto go_on = [&] {
+        const std::span<const float> logits = engine.prefill(sequence, prompts_[0]);
+        return std::vector<float>(logits.begin(), logits.end());
+    };
+    const std::vector<float> reference = go_on();
+    engine.prefill(other, prompts_[0]);
+    ASSERT_TRUE(engine.restore(sequence, *snapshot));
+    EXPECT_EQ(sequence.n_tokens(), static_cast<int64_t>(prompts_[1].size()));
+    EXPECT_TRUE(same_bits(go_on(), reference));
+    // Without the snapshot there is a way back for models without recurrent layers alone.
+    const bool recurrent = !engine.model().graph.state_layers.empty();
+    EXPECT_EQ(engine.truncate(sequence, snapshot->n_tokens), !recurrent);
+    engine.release(*snapshot);
+    engine.release(sequence);
+    engine.release(other);
+    EXPECT_EQ(engine.cache().used_bytes(), 0u);
+}
+
+/// More sequences than there are slots of state are refused, and nothing is stored of them.
+TEST_P(Invariance, StateSlotsRunOut) {
+    EngineOptions one = options(2, 64);
+    one.max_sequences = 1;
+    Engine engine(file_, one);
+    Sequence first = engine.new_sequence(), second = engine.new_sequence();
+    engine.prefill(first, prompts_[0]);
+    if (engine.model().graph.state_layers.empty()) return;
+    EXPECT_THROW(engine.prefill(second, prompts_[0]), Error);
+    EXPECT_EQ(second.n_tokens(), 0);
+    engine.release(first);
+    EXPECT_FALSE(engine.prefill(second, prompts_[0]).empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Models, Invariance,
     testing::Values(Case{"llama-nano", true, KvFormat::f32}, Case{"llama-nano", false, KvFormat::f16},
@@ -164,7 +207,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"gemma4e-nano", false, KvFormat::f16}, Case{"nemotronh-nano", true, KvFormat::f32},
                     Case{"nemotronh-nano", false, KvFormat::f16},
                     Case{"nemotronhmoe-nano", true, KvFormat::f16},
-                    Case{"nemotronhmoe-nano", false, KvFormat::f16}),
+                    Case{"nemotronhmoe-nano", false, KvFormat::f16}, Case{"qwen35-nano", true, KvFormat::f32},
+                    Case{"qwen35-nano", false, KvFormat::f16}, Case{"qwen35moe-nano", true, KvFormat::f16},
+                    Case{"qwen35moe-nano", false, KvFormat::f16}),
     [](const auto& parameter) { return "case" + std::to_string(parameter.index); });
 
 }  // namespace

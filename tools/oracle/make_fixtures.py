@@ -15,7 +15,7 @@ import sys
 import gguf
 import numpy
 
-NAMES = ["llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano", "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano", "nemotronhmoe-nano"]
+NAMES = ["llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano", "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano", "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano", "nemotronhmoe-nano", "qwen35-nano", "qwen35moe-nano"]
 
 
 def write_bfloat16(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -108,6 +108,10 @@ inline void squared_relu(float* x, int64_t n) {
     });
 }
 
+inline void sigmoid_gate(const float* gate, const float* up, int64_t n, float* out) {
+    for_each_vector(gate, up, n, out, [](F32x16 g, F32x16 u) { return u / (splat(1.0f) + exp(zero() - g)); });
+}
+
 inline void softcap(float* x, int64_t n, float cap) {
     const F32x16 factor = splat(cap);
     for_each_vector(x, x, n, x, [&](F32x16 value, F32x16) { return factor * tanh(value / factor); });

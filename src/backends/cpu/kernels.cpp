@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "backends/cpu/activation_row.h"
+#include "backends/cpu/delta_net_scratch.h"
 #include "backends/cpu/levels.h"
 #include "backends/cpu/matmul_scratch.h"
 #include "base/error.h"
@@ -53,6 +54,8 @@ std::array<Kernels, std::size(kLevels)> complete_tables() {
         inherit(&Kernels::attention_merge);
         inherit(&Kernels::convolve);
         inherit(&Kernels::selective_scan);
+        inherit(&Kernels::delta_net);
+        inherit(&Kernels::sigmoid_gate);
     }
     return tables;
 }
@@ -74,6 +77,10 @@ size_t activation_row_bytes(Activation activation, int64_t k) {
 size_t matmul_scratch_bytes(int64_t k) {
     const size_t quantized = quantized_scratch_bytes(k), floats = float_scratch_bytes(k);
     return quantized > floats ? quantized : floats;
+}
+
+size_t delta_net_scratch_bytes(int key_dim) {
+    return static_cast<size_t>(layout_delta_net(key_dim).size) * sizeof(float);
 }
 
 const Kernels& kernels(CpuLevel level) {

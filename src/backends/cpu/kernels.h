@@ -106,6 +106,22 @@ struct ScanTask {
     float* scratch;  ///< scan_scratch_floats(head_dim, state_size)
 };
 
+/// The gated delta rule of one head for `n_rows` consecutive positions of one sequence; the state moves on by
+/// n_rows positions.
+struct DeltaNetTask {
+    float* state;  ///< [key_dim rounded up to 4, value_dim rounded up to 16], zeros beyond the dimensions
+    int key_dim, value_dim;
+    int64_t first_position;  ///< of row 0
+    int n_rows;
+    const float *q, *k, *v;  ///< rows of key_dim, key_dim and value_dim floats, `stride` floats apart
+    int64_t stride;
+    const float *g, *beta;  ///< [n_rows] the logarithm of the decay, <= 0, and the rate of learning
+    float query_scale;      ///< multiplies q after q and k were divided by sqrt(|x|^2 + epsilon)
+    float epsilon;
+    float* out;  ///< rows of value_dim floats
+    int64_t out_stride;
+};
+
 /// Loops that limits.cpp times: nothing but the operation that a limit counts, on `sums` independent sums of
 /// 16 lanes in each step. The results only keep the loops alive.
 struct PeakLoops {
@@ -143,6 +159,8 @@ struct Kernels {
     void (*clamped_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// x[i] = max(x[i], 0)^2.
     void (*squared_relu)(float* x, int64_t n);
+    /// out[i] = sigmoid(gate[i]) * up[i].
+    void (*sigmoid_gate)(const float* gate, const float* up, int64_t n, float* out);
     /// x[i] = cap * tanh(x[i] / cap).
     void (*softcap)(float* x, int64_t n, float cap);
     /// out[i] += x[i].
@@ -165,6 +183,9 @@ struct Kernels {
     void (*attention_merge)(const AttentionTask& task, int begin, int end, float* partials);
 
     void (*convolve)(const ConvolveTask& task);
+    /// Single rows by the recurrence, several rows of one chunk of positions by the chunked form; scratch is
+    /// delta_net_scratch_bytes(key_dim).
+    void (*delta_net)(const DeltaNetTask& task, std::byte* scratch);
 
     void (*selective_scan)(const ScanTask& task);
 
@@ -181,6 +202,8 @@ size_t attention_scratch_bytes(const KvShape& shape, int n_heads);
 constexpr int64_t scan_scratch_floats(int64_t head_dim, int64_t state_size) {
     return kScanChunk * (state_size + 2 * kScanChunk + 4 + scan_lanes(head_dim));
 }
+/// The same for delta_net.
+size_t delta_net_scratch_bytes(int key_dim);
 /// What attention_item and attention_merge above number; the sizes depend on the task's shape, positions and
 /// rows only. Without splits there are no merges (0) and no partials (0).
 int64_t attention_items(const AttentionTask& task);

@@ -6,6 +6,7 @@
 #include "backends/cpu/activation.h"
 #include "backends/cpu/attention.h"
 #include "backends/cpu/convolve.h"
+#include "backends/cpu/delta_net.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kv_page.h"
 #include "backends/cpu/matmul.h"
@@ -43,8 +44,12 @@ constexpr Kernels kernels_for_level(CpuLevel level) {
     table.store_kv = store_kv;
     table.attention_item = attention_item;
     table.attention_merge = attention_merge;
+    table.sigmoid_gate = sigmoid_gate;
 #if !defined(AGAVE_WITHOUT_CONVOLVE)
     table.convolve = convolve;
+#endif
+#if !defined(AGAVE_WITHOUT_DELTA_NET)
+    table.delta_net = delta_net;
 #endif
 #if !defined(AGAVE_WITHOUT_SELECTIVE_SCAN)
     table.selective_scan = selective_scan;

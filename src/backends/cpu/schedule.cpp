@@ -150,7 +150,8 @@ std::vector<Step> make_steps(const Graph& graph, const MemoryPlan& plan, Activat
             add_attention(scheduler, operation, *attention);
             continue;
         } else if (std::holds_alternative<op::Convolve>(operation) ||
-                   std::holds_alternative<op::SelectiveScan>(operation)) {
+                   std::holds_alternative<op::SelectiveScan>(operation) ||
+                   std::holds_alternative<op::DeltaNet>(operation)) {
             step.division = Division::mixed;
         }
         if (const auto* gated = std::get_if<op::GatedLinear>(&operation); gated && !exact) {

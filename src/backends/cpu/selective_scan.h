@@ -6,6 +6,7 @@
 #include "backends/cpu/activation_row.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/simd/simd.h"
+#include "backends/cpu/small_products.h"
 
 /// Mamba-2's scan (Dao and Gu 2024, "Transformers are SSMs"): one row by the recurrence, several by the
 /// chunked form of section 6, where everything but the way from one chunk's state to the next is a product of
@@ -16,17 +17,6 @@ namespace {
 /// Rows and vectors of a tile of the small products, whose sums stay in registers.
 constexpr int kScanRows = kAccumulatorVectors >= 24 ? 4 : 2;
 constexpr int kScanVectors = kAccumulatorVectors >= 24 ? 4 : kAccumulatorVectors >= 6 ? 2 : 1;
-
-/// Up to 16 of the `left` numbers at p; the lanes beyond are 0.
-inline F32x16 load_lanes(const float* p, int64_t left) {
-    return left >= 16 ? load(p) : load_partial(p, static_cast<int>(left));
-}
-inline void store_lanes(float* p, F32x16 a, int64_t left) {
-    if (left >= 16)
-        store(p, a);
-    else
-        store_partial(p, a, static_cast<int>(left));
-}
 
 /// out[i] = e^x[i]; n is a multiple of 16.
 inline void exp_each(const float* x, int64_t n, float* out) {
@@ -52,26 +42,6 @@ void for_each_tile(int64_t n_rows, int64_t n_vectors, Tile&& tile) {
         }
         row += full ? kScanRows : 1;
     }
-}
-
-/// sum[r][v] += sum over i < k, in order, of a[r * a_row + i * a_step] * b[i * b_stride + 16 v].
-template <int Rows, int Vectors>
-void multiply_tile(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_stride, int64_t k,
-                   F32x16 (&sum)[Rows][Vectors]) {
-    for (int64_t i = 0; i < k; ++i, a += a_step, b += b_stride) {
-        F32x16 right[Vectors];
-        for (int v = 0; v < Vectors; ++v) right[v] = load(b + 16 * v);
-        for (int r = 0; r < Rows; ++r) {
-            const F32x16 left = splat(a[r * a_row]);
-            for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(left, right[v], sum[r][v]);
-        }
-    }
-}
-
-template <int Rows, int Vectors>
-void clear(F32x16 (&sum)[Rows][Vectors]) {
-    for (auto& row : sum)
-        for (F32x16& value : row) value = zero();
 }
 
 /// One row of one head: S <- e^(dt a) S + B (dt x)^T, y = S^T C + d x, for the lanes [first, first + 16 *

@@ -99,6 +99,8 @@ inline GateKernel gate_kernel(const Kernels& kernels, GateKind kind) {
             return kernels.gelu_gate;
         case GateKind::clamped:
             return kernels.clamped_gate;
+        case GateKind::sigmoid:
+            return kernels.sigmoid_gate;
     }
     return nullptr;
 }
@@ -134,6 +136,8 @@ void execute(const StepContext& context, const op::Scale& node);
 void execute(const StepContext& context, const op::Slice& node);
 void execute(const StepContext& context, const op::Convolve& node);
 void execute(const StepContext& context, const op::SelectiveScan& node);
+void execute(const StepContext& context, const op::DeltaNet& node);
+void execute(const StepContext& context, const op::RowGate& node);
 
 /// The experts that have rows, once the operation has been executed.
 int64_t experts_hit(const Run& run, const op::Experts& node);

@@ -98,4 +98,41 @@ void execute(const StepContext& context, const op::SelectiveScan& node) {
     }
 }
 
+void execute(const StepContext& context, const op::DeltaNet& node) {
+    const Run& run = context.run;
+    const Matrix qkv = run.at(node.qkv), alpha = run.at(node.alpha), beta = run.at(node.beta),
+                 out = run.at(node.out);
+    const int64_t keys = int64_t{node.key_heads} * node.key_dim;
+    float* const g = reinterpret_cast<float*>(context.scratch() + delta_net_scratch_bytes(node.key_dim));
+    float* const rates = g + run.max_rows;
+    const int64_t n_items = static_cast<int64_t>(run.batch.slices.size()) * node.value_heads;
+    for (int64_t item; (item = context.next_item.fetch_add(1, std::memory_order_relaxed)) < n_items;) {
+        const BatchSlice& slice = run.batch.slices[static_cast<size_t>(item / node.value_heads)];
+        const int64_t head = item % node.value_heads, key_head = node.key_head(head);
+        for (int64_t r = 0; r < slice.n_rows; r++) {
+            const float a = alpha.row(slice.row_begin + r)[head], b = beta.row(slice.row_begin + r)[head];
+            g[r] = floats(node.a)[head] * softplus(a + floats(node.dt_bias)[head]);
+            rates[r] = 1.0f / (1.0f + std::exp(-b));
+        }
+        const float* const first = qkv.row(slice.row_begin);
+        run.kernels.delta_net(
+            {.state = run.cache.state(*slice.sequence, node.state_layer) + head * node.head_state_floats(),
+             .key_dim = node.key_dim,
+             .value_dim = node.value_dim,
+             .first_position = slice.first_position,
+             .n_rows = slice.n_rows,
+             .q = first + key_head * node.key_dim,
+             .k = first + keys + key_head * node.key_dim,
+             .v = first + 2 * keys + head * node.value_dim,
+             .stride = qkv.stride,
+             .g = g,
+             .beta = rates,
+             .query_scale = 1.0f / std::sqrt(static_cast<float>(node.key_dim)),
+             .epsilon = node.epsilon,
+             .out = out.row(slice.row_begin) + head * node.value_dim,
+             .out_stride = out.stride},
+            context.scratch());
+    }
+}
+
 }  // namespace agave::cpu

@@ -127,12 +127,24 @@ void execute(const StepContext& context, const op::Scale& node) {
     for (int64_t r = rows.begin; r < rows.end; r++) context.run.kernels.scale(out.row(r), width, node.factor);
 }
 
+void execute(const StepContext& context, const op::RowGate& node) {
+    const Matrix gate = context.run.at(node.gate), out = context.run.at(node.out);
+    const int64_t width = context.run.graph.width(node.x);
+    const Range rows = context.my_rows(node.out);
+    copy_rows(context.run.at(node.x), out, rows, width);
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        context.run.kernels.scale(out.row(r), width, 1.0f / (1.0f + std::exp(-gate.row(r)[0])));
+}
+
 void execute(const StepContext& context, const op::Slice& node) {
     const Matrix x = context.run.at(node.x), out = context.run.at(node.out);
+    const int64_t n_groups = context.run.graph.width(node.x) / node.group;
+    const int64_t width = context.run.graph.width(node.out) / n_groups;
     const Range rows = context.my_rows(node.out);
     for (int64_t r = rows.begin; r < rows.end; r++)
-        std::memcpy(out.row(r), x.row(r) + node.begin,
-                    static_cast<size_t>(context.run.graph.width(node.out)) * sizeof(float));
+        for (int64_t i = 0; i < n_groups; i++)
+            std::memcpy(out.row(r) + i * width, x.row(r) + i * node.group + node.begin,
+                        static_cast<size_t>(width) * sizeof(float));
 }
 
 }  // namespace agave::cpu

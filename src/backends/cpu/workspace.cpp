@@ -63,6 +63,11 @@ Sizes measure(const Graph& graph, const std::vector<Step>& steps, size_t max_row
             const KvShape& shape = graph.kv_layers[static_cast<size_t>(attention->kv_layer)].shape;
             sizes.thread_scratch =
                 std::max(sizes.thread_scratch, attention_scratch_bytes(shape, attention->n_heads));
+        } else if (const auto* delta_net = std::get_if<op::DeltaNet>(step.operation)) {
+            // Behind the kernel's scratch lie g and beta of every row.
+            sizes.thread_scratch =
+                std::max(sizes.thread_scratch,
+                         delta_net_scratch_bytes(delta_net->key_dim) + 2 * max_rows * sizeof(float));
         } else if (const auto* experts = std::get_if<op::Experts>(step.operation)) {
             measure_experts(graph, *experts, activation_for, exact, sizes);
         } else if (const auto* scan = std::get_if<op::SelectiveScan>(step.operation)) {
