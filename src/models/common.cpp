@@ -141,6 +141,24 @@ Value add_mixture(Graph& g, Value h, Value x, const LayerTensors& w, const Mixtu
                                .scale = sizes.scale}));
 }
 
+std::vector<bool> read_sliding_layers(const ModelFile& file, const Model& model, int64_t default_period) {
+    const Metadata& metadata = file.metadata();
+    const std::string name = key(model, "attention.sliding_window_pattern");
+    const auto n_layers = static_cast<size_t>(model.n_layers);
+    const MetadataValue* value = metadata.find(name);
+    if (value && std::holds_alternative<MetadataArray>(*value)) {
+        std::vector<bool> sliding = *metadata.booleans(name);
+        if (sliding.size() < n_layers)
+            fail(ErrorKind::bad_file, "'%s': %s names %zu layers, expected %zu", file.path().c_str(),
+                 name.c_str(), sliding.size(), n_layers);
+        return sliding;
+    }
+    const auto period = static_cast<size_t>(metadata.integer_or(name, default_period, 1, INT32_MAX));
+    std::vector<bool> sliding(n_layers);
+    for (size_t layer = 0; layer < n_layers; layer++) sliding[layer] = (layer + 1) % period != 0;
+    return sliding;
+}
+
 const Tensor& output_matrix(const ModelFile& file) {
     const Tensor* output = file.find("output.weight");
     const Tensor& embedding = file.tensor("token_embd.weight");

@@ -34,6 +34,10 @@ struct MixtureSizes {
 /// else `scoring`.
 MixtureSizes read_mixture_sizes(const ModelFile& file, const Model& model, Scoring scoring);
 
+/// For each layer, whether it sees a sliding window only: `<arch>.attention.sliding_window_pattern` is an
+/// array of booleans, or the period (else `default_period`) of a pattern whose last layer sees everything.
+std::vector<bool> read_sliding_layers(const ModelFile& file, const Model& model, int64_t default_period);
+
 /// "<architecture>.<suffix>", the way hyperparameters are keyed.
 std::string key(const Model& model, const char* suffix);
 

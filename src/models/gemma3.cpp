@@ -14,8 +14,7 @@ void build_gemma3(const ModelFile& file, Model& model) {
     const auto [n_heads, kv_heads, head_dim] = read_attention_sizes(file, model);
     const float epsilon = read_epsilon(file, model);
     const int64_t window = metadata.integer(key(model, "attention.sliding_window"), 1, INT32_MAX);
-    const int64_t pattern =
-        metadata.integer_or(key(model, "attention.sliding_window_pattern"), 6, 1, INT32_MAX);
+    const std::vector<bool> sliding_layers = read_sliding_layers(file, model, 6);
     const RopeTable full_rope =
         scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 1e6), head_dim);
     const RopeTable sliding_rope = rope_table(read_rope_base(file, model, "freq_base_swa", 1e4), head_dim);
@@ -31,7 +30,7 @@ void build_gemma3(const ModelFile& file, Model& model) {
         g.embed(file.tensor("token_embd.weight"), std::sqrt(static_cast<float>(model.embedding_length)));
     for (int64_t layer = 0; layer < model.n_layers; layer++) {
         const LayerTensors w{file, layer};
-        const bool sliding = (layer + 1) % pattern != 0;
+        const bool sliding = sliding_layers[static_cast<size_t>(layer)];
         const RopeTable& rope = sliding ? sliding_rope : full_rope;
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
@@ -75,20 +74,6 @@ constexpr TensorName own_names[] = {
     {"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm", Change::plus_one},
 };
 
-/// The period of the pattern of sliding layers, of which the last of each period is full.
-int64_t sliding_period(const Translation& t) {
-    const int64_t period = t.integer_or("sliding_window_pattern", 6);
-    const JsonValue types = t.config("layer_types");
-    if (!types) return period;
-    const std::vector<bool> full = layers_of_type(t, "full_attention", nullptr);
-    const auto first = std::find(full.begin(), full.end(), true);
-    const int64_t found = first - full.begin() + 1;
-    for (size_t i = 0; i < full.size(); i++)
-        if (full[i] != ((static_cast<int64_t>(i) + 1) % found == 0))
-            t.refuse("layer_types", "no periodic pattern of sliding layers with a full one at its end");
-    return found;
-}
-
 }  // namespace
 
 void translate_gemma3(Translation& t) {
@@ -103,7 +88,11 @@ void translate_gemma3(Translation& t) {
                     .base_name = "rope_local_base_freq"});
     t.add("attention.scale", 1.0 / std::sqrt(t.number_or("query_pre_attn_scalar", 256)));
     t.add_integer("attention.sliding_window", t.integer_or("sliding_window", 4096));
-    t.add_integer("attention.sliding_window_pattern", sliding_period(t));
+    if (t.config("layer_types"))
+        t.add("attention.sliding_window_pattern",
+              MetadataArray(layers_of_type(t, "sliding_attention", nullptr)));
+    else
+        t.add_integer("attention.sliding_window_pattern", t.integer_or("sliding_window_pattern", 6));
     if (t.config("final_logit_softcapping"))
         t.add("final_logit_softcapping", t.number_or("final_logit_softcapping", 0));
     t.add_tensors({own_names, kDecoderNames});

@@ -21,18 +21,18 @@ void build_qwen3(const ModelFile& file, Model& model) {
         const LayerTensors w{file, layer};
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-        Value q = g.head_norm(g.linear(x, w("attn_q.weight", n_heads * head_dim)), w("attn_q_norm.weight"),
-                              epsilon);
-        Value k = g.head_norm(g.linear(x, w("attn_k.weight", kv_heads * head_dim)), w("attn_k_norm.weight"),
-                              epsilon);
-        Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim));
+        Value q = g.head_norm(g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias")),
+                              w("attn_q_norm.weight"), epsilon);
+        Value k = g.head_norm(g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias")),
+                              w("attn_k_norm.weight"), epsilon);
+        Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
         Value attended =
             g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, options);
         if (layer + 1 == model.n_layers) {
             attended = g.select_outputs(attended);
             h = g.select_outputs(h);
         }
-        h = g.add(h, g.linear(attended, w("attn_output.weight")));
+        h = g.add(h, g.linear(attended, w("attn_output.weight"), w.find("attn_output.bias")));
 
         x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
         x = g.gate(GateKind::silu, g.linear(x, w("ffn_gate.weight")), g.linear(x, w("ffn_up.weight")));

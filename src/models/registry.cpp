@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.h"
 #include "models/common.h"
@@ -48,6 +49,31 @@ bool has_word(std::string_view words, std::string_view word) {
          printable(name).c_str(), names.c_str());
 }
 
+/// Refuses a file with a bias of attention or MLP that no operation adds: every number behind it would be
+/// wrong.
+void check_biases(const ModelFile& file, const Model& model) {
+    std::vector<const Tensor*> added;
+    for (const Operation& operation : model.graph.operations) {
+        if (const auto* linear = std::get_if<op::Linear>(&operation)) added.push_back(linear->bias);
+        if (const auto* experts = std::get_if<op::Experts>(&operation))
+            added.insert(added.end(),
+                         {experts->gate_bias, experts->up_bias, experts->down_bias, experts->choice_bias});
+    }
+    std::sort(added.begin(), added.end());
+    for (const Tensor& tensor : file.tensors()) {
+        const std::string_view name = tensor.name;
+        const bool bias = name.starts_with("blk.") && name.ends_with(".bias") &&
+                          (name.find(".attn_") != name.npos || name.find(".ffn_") != name.npos);
+        if (!bias || std::binary_search(added.begin(), added.end(), &tensor)) continue;
+        int64_t layer = -1;
+        std::from_chars(name.data() + 4, name.data() + name.size(), layer);
+        if (layer < 0 || layer >= model.n_layers) continue;  // a block behind the model's, not run
+        fail(ErrorKind::unsupported,
+             "'%s' has the tensor '%s', a bias that agave does not add in a '%s' model", file.path().c_str(),
+             printable(name).c_str(), model.architecture.c_str());
+    }
+}
+
 }  // namespace
 
 ModelFile translate_folder(HuggingFaceFolder folder) {
@@ -79,6 +105,7 @@ Model build_model(const ModelFile& file) {
         model.architecture = name;
         read_common(file, model);
         known.build(file, model);
+        check_biases(file, model);
         fuse(model.graph);
         return model;
     }

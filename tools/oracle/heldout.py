@@ -97,7 +97,7 @@ def check(agave: pathlib.Path, family: str, variant: Variant, folder: pathlib.Pa
     limits = GEMMA4_LIMITS if family.startswith("gemma4") else LIMITS
     all_fine = True
     for model in (folder / "model-f32.gguf", folder / "hf"):
-        if not model.exists():
+        if not model.exists() or (variant.only_folder and model.name != "hf"):
             continue
         try:
             fine, line = compare(agave, folder, model, limits)
