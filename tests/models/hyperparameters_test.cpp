@@ -22,7 +22,7 @@ struct Claims {
     std::optional<float> scaling_factor;
     std::vector<float> rope_divisors;
     uint64_t n_vocab = 32, n_tokens = 32, output_rows = 0, ffn = 64, q_rows = 64, norm_entries = 64;
-    std::string missing_tensor, missing_key;
+    std::string missing_tensor, missing_key, additional_tensor;
 };
 
 std::vector<std::byte> write(const Claims& c) {
@@ -62,6 +62,7 @@ std::vector<std::byte> write(const Claims& c) {
     tensor("blk.0.ffn_gate.weight", {64, c.ffn});
     tensor("blk.0.ffn_up.weight", {64, 64});
     tensor("blk.0.ffn_down.weight", {64, 64});
+    if (!c.additional_tensor.empty()) file.tensor(c.additional_tensor, 0, std::vector<uint64_t>{64});
     return file.bytes();
 }
 
@@ -79,6 +80,21 @@ std::string refusal(const Claims& claims) {
 
 TEST(Hyperparameters, TheUnchangedModelIsBuilt) {
     EXPECT_EQ(refusal({}), "");
+}
+
+TEST(Hyperparameters, ABiasIsAddedOrRefused) {
+    Claims claims;
+    for (const char* added :
+         {"blk.0.attn_q.bias", "blk.0.attn_output.bias", "blk.0.ffn_up.bias", "blk.0.ffn_down.bias"}) {
+        claims.additional_tensor = added;
+        EXPECT_EQ(refusal(claims), "") << added;
+    }
+    claims.additional_tensor = "blk.0.attn_q_a.bias";
+    EXPECT_EQ(refusal(claims),
+              "'crafted.gguf' has the tensor 'blk.0.attn_q_a.bias', a bias that agave does not add in a "
+              "'llama' model");
+    claims.additional_tensor = "blk.1.attn_q_a.bias";  // of a block that is not run
+    EXPECT_EQ(refusal(claims), "");
 }
 
 struct Case {
