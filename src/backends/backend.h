@@ -32,8 +32,8 @@ struct OperationProfile {
     std::string name;  ///< the operation, and the weight format where it reads one
     int64_t calls = 0;
     double seconds = 0;       ///< wall time, with waiting for the other threads
-    double weight_bytes = 0;  ///< weights and K/V read
-    double operations = 0;    ///< multiplications and additions of matrix products and attention
+    double weight_bytes = 0;  ///< weights, K/V and recurrent state read
+    double operations = 0;    ///< multiplications and additions of matrix products, attention and recurrences
 };
 
 /// A graph made ready on one device. Not thread-safe: one step at a time.

@@ -208,6 +208,16 @@ void CpuExecutor::count(const Run& run, size_t index) {
             time.operations += 2.0 * static_cast<double>(weight->n_elements()) / n_experts * choices;
         }
     }
+    // The recurrence's own operations: the chunked form does some more to use the machine better.
+    const auto count_state = [&](int32_t layer, Value out, double operations_of_entry) {
+        const double entries = static_cast<double>(graph_.state_layers[static_cast<size_t>(layer)].n_floats);
+        time.bytes += entries * sizeof(float) * static_cast<double>(run.batch.slices.size());
+        time.operations += entries * operations_of_entry * static_cast<double>(run.rows_of(out));
+    };
+    if (const auto* delta_net = std::get_if<op::DeltaNet>(&operation))
+        count_state(delta_net->state_layer, delta_net->out, 7);
+    if (const auto* scan = std::get_if<op::SelectiveScan>(&operation))
+        count_state(scan->state_layer, scan->out, 5);
     if (const auto* attention = std::get_if<op::Attention>(&operation))
         for (const BatchSlice& slice : run.batch.slices)
             count_attention(slice, *attention, graph_.kv_layers[static_cast<size_t>(attention->kv_layer)],
