@@ -10,7 +10,7 @@ class Variant:
     sizes: dict = dataclasses.field(default_factory=dict)   # entries of the preset
     config: dict = dataclasses.field(default_factory=dict)  # arguments of the configuration class
     only_folder: bool = False  # llama.cpp's GGUF cannot say it, or its converter gets it wrong
-    refused: str = ""          # agave refuses the folder with a sentence that this pattern is found in
+    may_refuse: str = ""       # agave may refuse it, with a sentence that this pattern is found in
 
 
 def scaled_rope(kind: str, factor: float, **more: object) -> dict:
@@ -28,7 +28,7 @@ ROPES = [Variant("linear", scaled_rope("linear", 4.0)), Variant("yarn", scaled_r
          Variant("yarn-exact", scaled_rope("yarn", 8.0, truncate=False, **YARN), only_folder=True),
          Variant("yarn-attention", scaled_rope("yarn", 8.0, attention_factor=1.5, **YARN), only_folder=True),
          Variant("theta", {"rope_parameters": {"rope_theta": 500.0}}),
-         Variant("dynamic", scaled_rope("dynamic", 4.0), refused="dynamic")]
+         Variant("dynamic", scaled_rope("dynamic", 4.0), may_refuse="dynamic")]
 EXPERTS = [Variant("top1", dict(topk=1)), Variant("all-experts", dict(ne=5, topk=5)), Variant("experts17", dict(ne=17, topk=5))]
 
 BY_FAMILY: dict[str, list[Variant]] = {
@@ -41,14 +41,14 @@ BY_FAMILY: dict[str, list[Variant]] = {
     "mistral": DENSE[:6] + [Variant("window13", dict(win=13), only_folder=True), Variant("tied", dict(tie=True)), Variant("head24", dict(hd=24))],
     "qwen2": [Variant("base"), Variant("kv1", dict(nkv=1)), Variant("untied", dict(tie=False)), Variant("layer1", dict(L=1)), Variant("vocab517", dict(V=517)),
               Variant("heads6", dict(h=96, nh=6, nkv=3)),
-              Variant("window", config=dict(use_sliding_window=True, sliding_window=13, max_window_layers=2), refused="use_sliding_window")] + ROPES[:3],
+              Variant("window", config=dict(use_sliding_window=True, sliding_window=13, max_window_layers=2), may_refuse="use_sliding_window")] + ROPES[:3],
     "qwen3": DENSE + ROPES + [
         Variant("untied", dict(tie=False)), Variant("attention-bias", config=dict(attention_bias=True)),
-        Variant("window", config=dict(use_sliding_window=True, sliding_window=13, max_window_layers=2), refused="use_sliding_window")],
+        Variant("window", config=dict(use_sliding_window=True, sliding_window=13, max_window_layers=2), may_refuse="use_sliding_window")],
     "qwen3moe": COMMON + EXPERTS + [
         Variant("tied", dict(tie=True)), Variant("not-normalized", config=dict(norm_topk_prob=False), only_folder=True),
-        Variant("dense-layers", config=dict(mlp_only_layers=[0, 2]), refused="mlp_only_layers"),
-        Variant("sparse-step2", config=dict(decoder_sparse_step=2), refused="decoder_sparse_step")],
+        Variant("dense-layers", config=dict(mlp_only_layers=[0, 2]), may_refuse="mlp_only_layers"),
+        Variant("sparse-step2", config=dict(decoder_sparse_step=2), may_refuse="decoder_sparse_step")],
     "gemma2": DENSE + [
         Variant("window7", dict(win=7)), Variant("window101", dict(win=101)), Variant("scalar", config=dict(query_pre_attn_scalar=50), only_folder=True),
         Variant("softcaps", config=dict(attn_logit_softcapping=5.0, final_logit_softcapping=3.0)),
@@ -79,7 +79,7 @@ BY_FAMILY: dict[str, list[Variant]] = {
         Variant("narrow-values", config=dict(linear_key_head_dim=32)), Variant("partial50", dict(partial=0.5)), Variant("partial100", dict(partial=1.0)),
         Variant("mtp", dict(mtp=True)), Variant("vision", dict(vision=True)), Variant("vision-mtp", dict(vision=True, mtp=True, tie=True)),
         Variant("full-first", config=dict(layer_types=[F, D, D, F, D, D, D, F]), only_folder=True),
-        Variant("attention-bias", config=dict(attention_bias=True), refused="bias")],
+        Variant("attention-bias", config=dict(attention_bias=True), may_refuse="bias")],
     "qwen35moe": COMMON[:3] + EXPERTS + [
         Variant("fused", dict(fused=True)), Variant("shared96", dict(sff=96)), Variant("heads1-1", dict(lk=3, lv=3)), Variant("interval2", dict(interval=2)),
         Variant("vision", dict(vision=True)), Variant("tied", dict(tie=True))],
@@ -87,7 +87,7 @@ BY_FAMILY: dict[str, list[Variant]] = {
         Variant("window7", dict(win=7)), Variant("window101", dict(win=101)), Variant("layer1", dict(L=1)), Variant("head16", dict(hd=16)),
         Variant("head64", dict(hd=64)), Variant("truncated", {"rope_parameters": {"truncate": True}}, only_folder=True),
         Variant("factor32", dict(factor=32.0, original=32)), Variant("full-first", config=dict(layer_types=[F, S, F, S]), only_folder=True),
-        Variant("all-full", config=dict(layer_types=[F] * 4), only_folder=True), Variant("limit3", config=dict(swiglu_limit=3.0), refused="swiglu_limit"),
+        Variant("all-full", config=dict(layer_types=[F] * 4), only_folder=True), Variant("limit3", config=dict(swiglu_limit=3.0), may_refuse="swiglu_limit"),
         Variant("ff96", dict(ff=96))],
     "nemotronh": COMMON[:3] + COMMON[4:] + [
         # llama.cpp's converter pads the vocabulary to a multiple of 8, but not the embedding.
@@ -95,9 +95,8 @@ BY_FAMILY: dict[str, list[Variant]] = {
         Variant("groups1", dict(ng=1)), Variant("groups8", dict(ng=8)), Variant("heads6-3", dict(mh=6, ng=3), only_folder=True), Variant("state24", dict(state=24)),
         Variant("head-dim24", dict(mhd=24)), Variant("kernel3", dict(kernel=3)), Variant("only-mamba", dict(pattern="MMM")), Variant("mamba1", dict(pattern="M")),
         Variant("attention-first", dict(pattern="*-M*-M-")), Variant("ending-mamba", dict(pattern="M*-M")), Variant("no-conv-bias", config=dict(use_conv_bias=False)),
-        Variant("bias", config=dict(use_bias=True), refused="bias"), Variant("attention-bias", config=dict(attention_bias=True)), Variant("mlp-bias", config=dict(mlp_bias=True)),
-        Variant("head24", dict(hd=24)), Variant("time-step", config=dict(time_step_min=0.2, time_step_limit=(0.2, 1.0)), only_folder=True),
-        Variant("tied", config=dict(tie_word_embeddings=True))],
+        Variant("bias", config=dict(use_bias=True), may_refuse="bias"), Variant("attention-bias", config=dict(attention_bias=True)), Variant("mlp-bias", config=dict(mlp_bias=True)),
+        Variant("head24", dict(hd=24)), Variant("time-step", config=dict(time_step_min=0.2, time_step_limit=(0.2, 1.0)), only_folder=True)],
     "nemotronhmoe": COMMON[:3] + EXPERTS + [
         Variant("groups", config=dict(n_group=4, topk_group=2)), Variant("groups2", config=dict(n_group=2, topk_group=1)),
         Variant("not-normalized", config=dict(norm_topk_prob=False)), Variant("scale", dict(scale=0.7)), Variant("shared2", config=dict(n_shared_experts=2)),
@@ -108,8 +107,8 @@ BY_FAMILY: dict[str, list[Variant]] = {
         Variant("groups2", config=dict(n_group=2, topk_group=1)), Variant("not-normalized", config=dict(norm_topk_prob=False)), Variant("scale", dict(scale=0.7)),
         Variant("shared2", config=dict(n_shared_experts=2)), Variant("nope16-v48", dict(nope=16, v=48)), Variant("rope32", dict(rope=32)),
         Variant("q-direct", dict(q=None)), Variant("dense2", config=dict(mlp_layer_types=["dense", "dense", "sparse", "sparse"])),
-        Variant("dense0", config=dict(mlp_layer_types=["sparse"] * 4)), Variant("halves", config=dict(rope_interleave=False), refused="rope_interleave"),
-        Variant("latent96", dict(kv=96, q=48)), Variant("mtp", dict(mtp=True)), Variant("attention-bias", config=dict(attention_bias=True), refused="bias"),
+        Variant("dense0", config=dict(mlp_layer_types=["sparse"] * 4)), Variant("halves", config=dict(rope_interleave=False), may_refuse="rope_interleave"),
+        Variant("latent96", dict(kv=96, q=48)), Variant("mtp", dict(mtp=True)), Variant("attention-bias", config=dict(attention_bias=True), may_refuse="bias"),
         Variant("yarn", scaled_rope("yarn", 8.0, **YARN)), Variant("eps", config=dict(rms_norm_eps=1e-3), only_folder=True)],
     "glm4": DENSE + [Variant("no-bias", config=dict(attention_bias=False)), Variant("partial25", dict(partial=0.25)), Variant("partial100", dict(partial=1.0)),
                      Variant("tied", config=dict(tie_word_embeddings=True))] + ROPES[:2],
