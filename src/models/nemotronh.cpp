@@ -144,6 +144,9 @@ void build_nemotronh(const ModelFile& file, Model& model) {
     const std::vector<int64_t> kv_heads = layer_numbers(file, model, "attention.head_count_kv");
     const std::vector<int64_t> feed_forward = layer_numbers(file, model, "feed_forward_length");
     const float epsilon = read_epsilon(file, model);
+    // A block for multi-token prediction at the end, of attention and a mixture of experts, is not run.
+    model.n_layers -=
+        file.metadata().integer_or(key(model, "nextn_predict_layers"), 0, 0, model.n_layers - 1);
     Graph& g = model.graph;
 
     Value h = g.embed(file.tensor("token_embd.weight"));
@@ -151,7 +154,9 @@ void build_nemotronh(const ModelFile& file, Model& model) {
         const size_t index = static_cast<size_t>(i);
         const NemotronLayer layer{file, model, g, {file, i}, epsilon, i + 1 == model.n_layers};
         const Tensor& norm = layer.w("attn_norm.weight");
-        if (feed_forward[index] > 0) {
+        // Beside mixtures of experts, llama.cpp's converter writes no length for a plain MLP.
+        const bool plain = kv_heads[index] == 0 && layer.w.find("ffn_up.weight");
+        if (feed_forward[index] > 0 || plain) {
             h = layer.wanted_rows(h);
             const Value x = g.rms_norm(h, norm, epsilon);
             const bool mixed = layer.w.find("ffn_gate_inp.weight");

@@ -44,8 +44,7 @@ struct Claims {
                                                             {"blk.2.ffn_down_shexp.weight", {40, 32}}};
 };
 
-/// The sentence with which the model is refused, or "" when it is built.
-std::string refusal(const Claims& claims) {
+std::vector<std::byte> write(const Claims& claims) {
     GgufWriter file;
     file.text("general.architecture", "nemotron_h_moe");
     for (const auto& [name, number] : claims.numbers) file.value("nemotron_h_moe." + name, number);
@@ -53,7 +52,12 @@ std::string refusal(const Claims& claims) {
     file.array("nemotron_h_moe.attention.head_count_kv", claims.kv_heads);
     file.array("nemotron_h_moe.feed_forward_length", claims.feed_forward);
     for (const auto& [name, dims] : claims.tensors) file.tensor(name, 0, dims);
-    const std::vector<std::byte> bytes = file.bytes();
+    return file.bytes();
+}
+
+/// The sentence with which the model is refused, or "" when it is built.
+std::string refusal(const Claims& claims) {
+    const std::vector<std::byte> bytes = write(claims);
     try {
         const ModelFile model_file = ModelFile::from_bytes(bytes, "crafted.gguf");
         build_model(model_file);
@@ -65,6 +69,36 @@ std::string refusal(const Claims& claims) {
 
 TEST(Nemotron, TheUnchangedModelIsBuilt) {
     EXPECT_EQ(refusal({}), "");
+}
+
+/// The model of the claims, without its file: only its graph's shape may be looked at.
+Model built(const Claims& claims) {
+    const std::vector<std::byte> bytes = write(claims);
+    const ModelFile file = ModelFile::from_bytes(bytes, "crafted.gguf");
+    return build_model(file);
+}
+
+TEST(Nemotron, TheBlockForMultiTokenPredictionIsNotRun) {
+    Claims claims;
+    claims.numbers["block_count"] = 4;
+    claims.numbers["nextn_predict_layers"] = 1;
+    claims.kv_heads.push_back(2);
+    claims.feed_forward.push_back(24);
+    const Model model = built(claims);
+    EXPECT_EQ(model.n_layers, 3);
+    EXPECT_EQ(model.graph.kv_layers.size(), 1u);
+    claims.numbers["nextn_predict_layers"] = 4;
+    EXPECT_NE(refusal(claims).find("nextn_predict_layers"), std::string::npos);
+}
+
+/// llama.cpp's converter gives the MLPs of a model with mixtures the length 0, like Mamba layers.
+TEST(Nemotron, AnMlpWithoutALengthIsKnownByItsMatrices) {
+    Claims claims;
+    claims.kv_heads[1] = 0;
+    claims.tensors["blk.1.ffn_up.weight"] = {32, 20};
+    claims.tensors["blk.1.ffn_down.weight"] = {20, 32};
+    EXPECT_EQ(built(claims).graph.kv_layers.size(), 0u);
+    EXPECT_EQ(built(claims).graph.state_layers.size(), 2u);
 }
 
 struct Case {
