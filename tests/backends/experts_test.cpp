@@ -181,9 +181,10 @@ TEST(ExpertsProfile, CountsTheExpertsThatHaveRows) {
     const Tensor &up = w.make("up", {kWidth, kHidden, 8, 1}, 1),
                  &down = w.make("down", {kHidden, kWidth, 8, 1}, 1);
     const Value router = g.linear(x, w.make("router", {kWidth, 8, 1, 1}, 1));
-    g.set_logits(g.select_outputs(g.experts(x, router, {.up = &up, .down = &down, .n_used = 2})));
+    const Value mixed = g.experts(x, router, {.up = &up, .down = &down, .n_used = 2});
+    g.set_logits(g.select_outputs(g.experts(mixed, router, {.up = &up, .down = &down, .n_used = 5})));
 
-    // Sixteen rows of the same token hit two experts.
+    // Sixteen rows of the same token hit two experts in one layer and five in the other.
     const std::vector<int32_t> tokens(16, 3);
     KvCache cache({}, KvFormat::f32, 64, 1, 64);
     const KvSequence sequence = cache.new_sequence();
@@ -197,8 +198,8 @@ TEST(ExpertsProfile, CountsTheExpertsThatHaveRows) {
     double bytes = -1, operations = -1;
     for (const OperationProfile& row : executor->profile())
         if (row.name == "experts F32") bytes = row.weight_bytes, operations = row.operations;
-    EXPECT_EQ(bytes, static_cast<double>(up.n_bytes + down.n_bytes) * 2 / 8);
-    EXPECT_EQ(operations, 2.0 * 2 * kWidth * kHidden * 16 * 2);
+    EXPECT_EQ(bytes, static_cast<double>(up.n_bytes + down.n_bytes) * 7 / 8);
+    EXPECT_EQ(operations, 2.0 * 2 * kWidth * kHidden * 16 * 7);
 }
 
 }  // namespace

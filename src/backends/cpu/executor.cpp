@@ -81,6 +81,7 @@ class CpuExecutor final : public Executor {
     struct StepTime {
         int64_t calls = 0;
         double seconds = 0, bytes = 0, operations = 0;
+        int64_t experts_hit = 0;  ///< in the last run
     };
 
     void work(const Run& run, const Phase& phase, int thread);
@@ -143,7 +144,11 @@ void CpuExecutor::work_on(const Run& run, size_t index, int thread, int slot) {
         std::visit([&](const auto& node) { execute(context, node); }, *step.operation);
     else
         quantize(context);
-    if (!profiling_ || thread != 0) return;
+    if (!profiling_) return;
+    if (slot == 0 && step.counts && step.operation)
+        if (const auto* experts = std::get_if<op::Experts>(step.operation))
+            times_[index].experts_hit = experts_hit(run, *experts);
+    if (thread != 0) return;
     // Waiting counts for the step that comes after it.
     const double now = monotonic_seconds();
     times_[index].seconds += now - before_;
@@ -198,7 +203,7 @@ void CpuExecutor::count(const Run& run, size_t index) {
     if (const auto* experts = std::get_if<op::Experts>(&operation)) {
         // Each row multiplies by its own experts; the weights are read once for each expert that has rows.
         const double n_experts = static_cast<double>(run.graph.width(experts->router));
-        const double n_hit = static_cast<double>(experts_hit(run, *experts));
+        const double n_hit = static_cast<double>(time.experts_hit);
         const double choices = static_cast<double>(run.rows_of(experts->x)) * experts->n_used;
         // Gate and up may be one tensor.
         const Tensor* gate = experts->gate == experts->up ? nullptr : experts->gate;

@@ -115,7 +115,7 @@ void add_experts(Scheduler& scheduler, Step step, const std::vector<Access>& acc
     for (int part = 0; part < kExpertParts; part++) {
         step.part = part;
         step.sharing = part == 3 || part == 5 ? Sharing::pieces : Sharing::slots;
-        step.counts = part == kExpertParts - 1;
+        step.counts = part == 1;  // once the choices are known
         step.barrier_before = part > 0;
         scheduler.add(step, accesses);
     }

@@ -139,7 +139,7 @@ void execute(const StepContext& context, const op::SelectiveScan& node);
 void execute(const StepContext& context, const op::DeltaNet& node);
 void execute(const StepContext& context, const op::RowGate& node);
 
-/// The experts that have rows, once the operation has been executed.
+/// The experts that have rows, once the choices are sorted.
 int64_t experts_hit(const Run& run, const op::Experts& node);
 
 /// The angles of every row of a slot, before the first step.
