@@ -9,6 +9,8 @@ a matrix of about 192 MB, so that it does not fit the cache, the fastest of seve
 
 import argparse
 import ctypes
+import functools
+import os
 import time
 from pathlib import Path
 
@@ -23,6 +25,11 @@ FORMATS = {
 
 class InitParams(ctypes.Structure):
     _fields_ = [("mem_size", ctypes.c_size_t), ("mem_buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool)]
+
+
+@functools.cache
+def random_bytes(n: int) -> bytes:
+    return os.urandom(n)
 
 
 def libraries() -> tuple[ctypes.CDLL, ctypes.CDLL]:
@@ -64,7 +71,8 @@ def gigabytes_per_second(base, cpu, type_id: int, k: int, threads: int, total: i
     for _ in range(count):
         w = base.ggml_new_tensor_2d(memory, type_id, k, rows)
         n = base.ggml_nbytes(w)
-        ctypes.memset(base.ggml_get_data(w), 0x11, n)
+        # Random bytes: lookups in codebooks must not always hit the same entry.
+        ctypes.memmove(base.ggml_get_data(w), random_bytes(n), n)
         n_bytes += n
         base.ggml_build_forward_expand(g, base.ggml_mul_mat(memory, w, x))
     best = 1e30
