@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace agave {
@@ -115,6 +117,44 @@ const Tensor& LayerTensors::operator()(const char* name, int64_t n_rows) const {
 }
 const Tensor* LayerTensors::find(const char* name) const {
     return file.find(tensor_name(layer, name));
+}
+
+PlainAttention read_plain_attention(const ModelFile& file, const Model& model, bool halves) {
+    PlainAttention attention{};
+    attention.sizes = read_attention_sizes(file, model);
+    const int64_t head_dim = attention.sizes.head_dim;
+    const int64_t rope_dims =
+        file.metadata().integer_or(key(model, "rope.dimension_count"), head_dim, 2, head_dim);
+    attention.rope =
+        scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), rope_dims);
+    attention.halves = halves;
+    attention.epsilon = read_epsilon(file, model);
+    attention.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+    return attention;
+}
+
+Value plain_attention(Graph& g, const PlainAttention& attention, const LayerTensors& w, Value x) {
+    const auto [n_heads, kv_heads, head_dim] = attention.sizes;
+    Value q = g.linear(x, w("attn_q.weight", n_heads * head_dim), w.find("attn_q.bias"));
+    Value k = g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias"));
+    Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
+    if (w.find("attn_q_norm.weight")) {
+        q = g.head_norm(q, w("attn_q_norm.weight"), attention.epsilon);
+        k = g.head_norm(k, w("attn_k_norm.weight"), attention.epsilon);
+    }
+    return g.attention(g.rope(q, attention.rope, n_heads, attention.halves),
+                       g.rope(k, attention.rope, kv_heads, attention.halves), v,
+                       {.n_heads = n_heads,
+                        .kv_heads = kv_heads,
+                        .window = attention.window,
+                        .scale = attention.scale,
+                        .softcap = attention.softcap});
+}
+
+void select_outputs_at_last(const Model& model, Graph& g, int64_t layer, Value& attended, Value& h) {
+    if (layer + 1 != model.n_layers) return;
+    attended = g.select_outputs(attended);
+    h = g.select_outputs(h);
 }
 
 Value swiglu(Graph& g, Value x, const LayerTensors& w, const char* suffix) {

@@ -65,6 +65,22 @@ struct LayerTensors {
     const Tensor* find(const char* name) const;  ///< nullptr where the file has none
 };
 
+/// Attention as most decoders have it: what does not change from layer to layer.
+struct PlainAttention {
+    AttentionSizes sizes;
+    RopeTable rope;
+    bool halves;        ///< how RoPE pairs columns, see Graph::rope
+    float epsilon;      ///< of the norms of q and k heads
+    float scale;        ///< of the scores
+    float softcap = 0;  ///< of the scores; 0: none
+    int window = 0;     ///< 0: none
+};
+/// Reads it: RoPE on the first rope.dimension_count columns of a head, scores divided by sqrt(head_dim).
+PlainAttention read_plain_attention(const ModelFile& file, const Model& model, bool halves);
+/// From the layer's attn_q, attn_k and attn_v, with the biases and the norms of heads that the layer has, to
+/// what attn_output takes.
+Value plain_attention(Graph& g, const PlainAttention& attention, const LayerTensors& w, Value x);
+
 /// The gated MLP with SiLU (Shazeer 2020): down(silu(gate x) * (up x)), by the layer's
 /// ffn_gate<suffix>.weight, ffn_up<suffix>.weight and ffn_down<suffix>.weight.
 Value swiglu(Graph& g, Value x, const LayerTensors& w, const char* suffix);
@@ -72,6 +88,10 @@ Value swiglu(Graph& g, Value x, const LayerTensors& w, const char* suffix);
 /// h + mixture of experts of x, and the shared expert of x where the layer has one, by GGUF's usual names:
 /// ffn_gate_inp, ffn_{gate,up,down}_exps, exp_probs_b.bias and ffn_{gate,up,down}_shexp.
 Value add_mixture(Graph& g, Value h, Value x, const LayerTensors& w, const MixtureSizes& sizes);
+
+/// In the last layer, keeps of both values the rows whose logits were asked for: all that follows needs no
+/// others.
+void select_outputs_at_last(const Model& model, Graph& g, int64_t layer, Value& attended, Value& h);
 
 /// output.weight, or the token embedding where the two are tied.
 const Tensor& output_matrix(const ModelFile& file);

@@ -59,7 +59,8 @@ ScoreScaling read_score_scaling(const ModelFile& file, const Model& model, int64
     if (multiplier != 0 && metadata.text_or(key(model, "rope.scaling.type"), "none") == "yarn") {
         const double factor = metadata.number(key(model, "rope.scaling.factor"));
         const double magnitude = 1.0 + multiplier * std::log(factor);
-        scaling.rope.magnitude = 1.0f;
+        scaling.rope.magnitude =
+            static_cast<float>(metadata.number_or(key(model, "rope.scaling.attn_factor"), 1.0));
         scaling.factor = static_cast<float>(magnitude * magnitude);
     }
     return scaling;

@@ -202,6 +202,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"llama-nano", true, KvFormat::f32}, Case{"llama-nano", false, KvFormat::f16},
                     Case{"qwen3-nano", false, KvFormat::f16}, Case{"gemma3-nano", true, KvFormat::f16},
                     Case{"gemma3-nano", false, KvFormat::f32}, Case{"glm4moe-nano", false, KvFormat::f16},
+                    Case{"gemma2-nano", false, KvFormat::f16}, Case{"qwen3moe-nano", false, KvFormat::f16},
+                    Case{"deepseek3-nano", false, KvFormat::f32},
                     Case{"glm47flash-nano", false, KvFormat::f16},
                     Case{"glm47flash-nano", true, KvFormat::f32}, Case{"gptoss-nano", true, KvFormat::f16},
                     Case{"gemma4e-nano", false, KvFormat::f16}, Case{"nemotronh-nano", true, KvFormat::f32},

@@ -102,11 +102,12 @@ std::string test_name(const testing::TestParamInfo<const char*>& parameter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Oracle,
-                         testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
-                                         "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano",
-                                         "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
-                                         "nemotronhmoe-nano", "nemotronh-variant", "qwen35-nano",
-                                         "qwen35moe-nano"),
+                         testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "qwen2-nano",
+                                         "qwen3moe-nano", "mistral-nano", "gemma2-nano", "gemma3-nano",
+                                         "glm4-nano", "glm4moe-nano", "glm47flash-nano", "deepseek2-nano",
+                                         "deepseek3-nano", "gptoss-nano", "gemma4d-nano", "gemma4e-nano",
+                                         "gemma4m-nano", "nemotronh-nano", "nemotronhmoe-nano",
+                                         "nemotronh-variant", "qwen35-nano", "qwen35moe-nano"),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Models, HuggingFaceOracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",

@@ -3,6 +3,8 @@
 
 usage: make_fixtures.py ORACLE_DATA OUT [NAME...]
 
+ORACLE_DATA is the oracle's, or what make_decoders.py wrote.
+
 For each NAME: NAME.gguf, its matrices as bfloat16 (every weight of the oracle is bf16-representable, so nothing is
 lost), NAME-logits-<i>.npy (float32 [last positions, n_vocab]), NAME-prompts.txt (one prompt of ids a line) and
 NAME-greedy.txt (the ids that Hugging Face generates greedily from each prompt). Needs PyPI's gguf and numpy.

@@ -1,0 +1,28 @@
+#include "models/common.h"
+
+namespace agave {
+
+/// Qwen 2 and 2.5, dense (Yang et al. 2024, "Qwen2 Technical Report"): Llama's shape with biases on q, k and
+/// v and RoPE of halves.
+void build_qwen2(const ModelFile& file, Model& model) {
+    const PlainAttention attention = read_plain_attention(file, model, true);
+    Graph& g = model.graph;
+
+    Value h = g.embed(file.tensor("token_embd.weight"));
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const LayerTensors w{file, layer};
+        for (const char* bias : {"attn_q.bias", "attn_k.bias", "attn_v.bias"}) w(bias);
+
+        Value x = g.rms_norm(h, w("attn_norm.weight"), attention.epsilon);
+        Value attended = plain_attention(g, attention, w, x);
+        select_outputs_at_last(model, g, layer, attended, h);
+        h = g.add(h, g.linear(attended, w("attn_output.weight")));
+
+        x = g.rms_norm(h, w("ffn_norm.weight"), attention.epsilon);
+        h = g.add(h, swiglu(g, x, w, ""));
+    }
+    h = g.rms_norm(h, file.tensor("output_norm.weight"), attention.epsilon);
+    g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+}  // namespace agave
