@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -43,6 +44,34 @@ void build_gemma2(const ModelFile& file, Model& model) {
     Value logits = g.linear(h, output_matrix(file));
     if (softcap != 0) logits = g.softcap(logits, static_cast<float>(softcap));
     g.set_logits(logits);
+}
+
+namespace {
+
+/// Weights of norms are stored as what is added to 1.
+constexpr TensorName own_names[] = {
+    {"norm", "output_norm", Change::plus_one},
+    {"layers.*.input_layernorm", "blk.*.attn_norm", Change::plus_one},
+    {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", Change::plus_one},
+    {"layers.*.pre_feedforward_layernorm", "blk.*.ffn_norm", Change::plus_one},
+    {"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm", Change::plus_one},
+};
+
+}  // namespace
+
+void translate_gemma2(Translation& t) {
+    const auto first_slides = [](int64_t layer) { return layer % 2 == 0; };
+    const std::vector<bool> sliding = layers_of_type(t, "sliding_attention", first_slides);
+    for (size_t layer = 0; layer < sliding.size(); layer++)
+        if (sliding[layer] != (layer % 2 == 0))
+            t.refuse("layer_types", "another pattern than sliding and full in turn");
+    const int64_t head_dim = translate_decoder(t, {.head_dim = 256, .context_length = 8192, .tied = true});
+    translate_rope(t, head_dim);
+    t.add("attention.scale", 1.0 / std::sqrt(t.number_or("query_pre_attn_scalar", 256)));
+    t.add("attn_logit_softcapping", t.number_or("attn_logit_softcapping", 0));
+    t.add("final_logit_softcapping", t.number_or("final_logit_softcapping", 0));
+    t.add_integer("attention.sliding_window", t.integer_or("sliding_window", 4096));
+    t.add_tensors({own_names, kDecoderNames});
 }
 
 }  // namespace agave

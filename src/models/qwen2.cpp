@@ -1,4 +1,5 @@
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -23,6 +24,13 @@ void build_qwen2(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), attention.epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+void translate_qwen2(Translation& t) {
+    if (t.boolean_or("use_sliding_window", false)) t.refuse("use_sliding_window", "true");
+    const int64_t head_dim = translate_decoder(t, {.context_length = 32768});
+    translate_rope(t, head_dim);
+    t.add_tensors({kDecoderNames});
 }
 
 }  // namespace agave

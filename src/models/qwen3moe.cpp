@@ -1,4 +1,5 @@
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -26,6 +27,28 @@ void build_qwen3moe(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), attention.epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"layers.*.mlp.gate", "blk.*.ffn_gate_inp"},
+    {"layers.*.mlp.experts.*.gate_proj", "blk.*.ffn_gate_exps"},
+    {"layers.*.mlp.experts.*.up_proj", "blk.*.ffn_up_exps"},
+    {"layers.*.mlp.experts.*.down_proj", "blk.*.ffn_down_exps"},
+};
+
+}  // namespace
+
+void translate_qwen3moe(Translation& t) {
+    if (t.boolean_or("use_sliding_window", false)) t.refuse("use_sliding_window", "true");
+    if (t.integer_or("decoder_sparse_step", 1) != 1) t.refuse("decoder_sparse_step", "other than 1");
+    if (t.config("mlp_only_layers").size() != 0) t.refuse("mlp_only_layers", "not empty");
+    const int64_t head_dim = translate_decoder(t);
+    translate_rope(t, head_dim);
+    translate_mixture(t);
+    t.add("expert_weights_norm", t.boolean_or("norm_topk_prob", false));
+    t.add_tensors({own_names, kDecoderNames});
 }
 
 }  // namespace agave
