@@ -5,7 +5,7 @@ The two take turns (ours, theirs, ours, ...), each run in a process of its own, 
 machine falls on both. llama.cpp is the PyPI package llama-cpp-python, built here for this processor, and
 runs with or without flash attention, whichever a first look finds faster.
 
-    bench/peers.py [--pairs 7] [--no-write] [--ik llama-bench] [MODEL...]
+    bench/peers.py [--pairs 7] [--rows prefill,decode,start,memory] [--no-write] [--ik llama-bench] [MODEL...]
 """
 
 import argparse
@@ -20,6 +20,7 @@ import time
 
 import common
 
+ROWS = ["prefill", "decode", "start", "memory"]
 SENTENCE = "The river ran slowly past the old stone mill while the children of the village played on its bank"
 
 
@@ -28,15 +29,17 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def agave_bench(program: pathlib.Path, model: pathlib.Path, threads: int) -> dict[str, float]:
-    out = json.loads(common.run(program, "bench", model, "-p", 512, "-n", 128, "-r", 1, "-t", threads, "--json"))
-    return {"prefill": out["prefill"][0]["tokens_per_second"], "decode": out["decode"][0]["tokens_per_second"]}
+def agave_bench(program: pathlib.Path, model: pathlib.Path, threads: int, kinds: list[str]) -> dict[str, float]:
+    sizes = ("-p", 512 if "prefill" in kinds else 0, "-n", 128 if "decode" in kinds else 0)
+    out = json.loads(common.run(program, "bench", model, *sizes, "-r", 1, "-t", threads, "--json"))
+    return {kind: out[kind][0]["tokens_per_second"] for kind in kinds}
 
 
 def llama_cpp_bench(python: pathlib.Path, model: pathlib.Path, threads: int, flash: dict[str, int]) -> dict[str, float]:
-    result = {}
-    for kind, option in [("prefill", ("--prefill", 512)), ("decode", ("--decode", 128))]:
-        out = common.llama_cpp(python, "bench", model, *option, "--flash", flash[kind], "--threads", threads)
+    """Measures the kinds that `flash` names."""
+    options, result = {"prefill": ("--prefill", 512), "decode": ("--decode", 128)}, {}
+    for kind in flash:
+        out = common.llama_cpp(python, "bench", model, *options[kind], "--flash", flash[kind], "--threads", threads)
         result[kind] = out[f"{kind}_tokens_per_second"]
     return result
 
@@ -47,13 +50,13 @@ def ik_bench(program: pathlib.Path, model: pathlib.Path, threads: int) -> dict[s
             "decode": next(row["avg_ts"] for row in out if row["n_gen"] and not row["n_prompt"])}
 
 
-def better_flash(python: pathlib.Path, model: pathlib.Path, threads: int) -> dict[str, int]:
+def better_flash(python: pathlib.Path, model: pathlib.Path, threads: int, kinds: list[str]) -> dict[str, int]:
     """Flash attention on (1) or off (0) for each kind: the faster median of three."""
     medians = {}
     for flash in (0, 1):
-        runs = [llama_cpp_bench(python, model, threads, {"prefill": flash, "decode": flash}) for _ in range(3)]
-        medians[flash] = {kind: statistics.median(run[kind] for run in runs) for kind in runs[0]}
-    return {kind: int(medians[1][kind] >= medians[0][kind]) for kind in ("prefill", "decode")}
+        runs = [llama_cpp_bench(python, model, threads, dict.fromkeys(kinds, flash)) for _ in range(3)]
+        medians[flash] = {kind: statistics.median(run[kind] for run in runs) for kind in kinds}
+    return {kind: int(medians[1][kind] >= medians[0][kind]) for kind in kinds}
 
 
 def prompt_of(python: pathlib.Path, model: pathlib.Path, length: int) -> tuple[str, list[int]]:
@@ -98,18 +101,22 @@ def row(what: str, ours: list[float], theirs: list[float], show, better: str) ->
 def measure(arguments: argparse.Namespace, python: pathlib.Path, name: str) -> list[str]:
     """The table of one model, as lines of Markdown."""
     model = common.model_path(name)
-    flash = better_flash(python, model, arguments.threads)
+    kinds = [kind for kind in ("prefill", "decode") if kind in arguments.rows]
+    start = "start" in arguments.rows or "memory" in arguments.rows
+    flash = better_flash(python, model, arguments.threads, kinds)
     text, ids = prompt_of(python, model, 16)
     agave_first_token(arguments.agave, model, text, arguments.threads)  # the file comes into the cache
     ours, theirs, ik, our_start, their_start = [], [], [], [], []
     for pair in range(arguments.pairs):
         print(f"{name}: pair {pair + 1} of {arguments.pairs}", file=sys.stderr)
-        ours.append(agave_bench(arguments.agave, model, arguments.threads))
+        ours.append(agave_bench(arguments.agave, model, arguments.threads, kinds))
         theirs.append(llama_cpp_bench(python, model, arguments.threads, flash))
         if arguments.ik:
             ik.append(ik_bench(arguments.ik, model, arguments.threads))
+        if not start:
+            continue
         our_start.append(agave_first_token(arguments.agave, model, text, arguments.threads))
-        their_start.append(llama_cpp_first_token(python, model, ids, arguments.threads, flash["prefill"]))
+        their_start.append(llama_cpp_first_token(python, model, ids, arguments.threads, flash.get("prefill", 1)))
 
     def column(rows, key):
         return [entry[key] for entry in rows]
@@ -124,20 +131,23 @@ def measure(arguments: argparse.Namespace, python: pathlib.Path, name: str) -> l
         return f"{value / 1e6:.0f} MB"
 
     lines = [f"### {model.name} ({model.stat().st_size / 1e6:.0f} MB)", "",
-             "| what | agave | llama.cpp | agave is better by |", "|---|---|---|---|",
-             row("prefill of 512 tokens, tokens/s", column(ours, "prefill"), column(theirs, "prefill"), speed, "more"),
-             row("decode of 128 tokens, tokens/s", column(ours, "decode"), column(theirs, "decode"), speed, "more"),
-             row("start to first token, 16-token prompt", column(our_start, "seconds"), column(their_start, "seconds"),
-                 seconds, "less"),
-             row("resident memory, context 2048", column(our_start, "resident_bytes"),
-                 column(their_start, "resident_bytes"), megabytes, "less")]
+             "| what | agave | llama.cpp | agave is better by |", "|---|---|---|---|"]
+    titles = {"prefill": "prefill of 512 tokens, tokens/s", "decode": "decode of 128 tokens, tokens/s"}
+    lines += [row(titles[kind], column(ours, kind), column(theirs, kind), speed, "more") for kind in kinds]
+    if "start" in arguments.rows:
+        lines.append(row("start to first token, 16-token prompt", column(our_start, "seconds"),
+                         column(their_start, "seconds"), seconds, "less"))
+    if "memory" in arguments.rows:
+        lines.append(row("resident memory, context 2048", column(our_start, "resident_bytes"),
+                         column(their_start, "resident_bytes"), megabytes, "less"))
     if ik:
         lines += ["", "| what | agave | ik_llama.cpp | agave is better by |", "|---|---|---|---|",
-                  row("prefill of 512 tokens, tokens/s", column(ours, "prefill"), column(ik, "prefill"), speed, "more"),
-                  row("decode of 128 tokens, tokens/s", column(ours, "decode"), column(ik, "decode"), speed, "more")]
-    on = {0: "off", 1: "on"}
-    lines += ["", f"llama.cpp ran with flash attention {on[flash['prefill']]} for prefill and "
-                  f"{on[flash['decode']]} for decode, whichever was faster.", ""]
+                  *(row(titles[kind], column(ours, kind), column(ik, kind), speed, "more") for kind in kinds)]
+    if flash:
+        on = {0: "off", 1: "on"}
+        choices = " and ".join(f"{on[flash[kind]]} for {kind}" for kind in kinds)
+        lines += ["", f"llama.cpp ran with flash attention {choices}, whichever was faster."]
+    lines.append("")
     return lines
 
 
@@ -145,11 +155,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     common.add_options(parser)
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"what to measure, of {', '.join(ROWS)} (default: all)")
     parser.add_argument("--ik", type=pathlib.Path, help="llama-bench of an ik_llama.cpp build, to compare with too")
     parser.add_argument("--no-write", action="store_true", help="print only, leave docs/benchmarks.md as it is")
     arguments = parser.parse_args()
     if arguments.pairs < 2:
         parser.error("--pairs: quartiles need at least 2")
+    arguments.rows = arguments.rows.split(",")
+    for name in arguments.rows:
+        if name not in ROWS:
+            parser.error(f"--rows: '{name}' is none of {', '.join(ROWS)}")
     common.check_agave(arguments.agave)
     python = common.peer_python(arguments.peers)
     if os.getloadavg()[0] > 0.5:
