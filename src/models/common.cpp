@@ -119,6 +119,22 @@ const Tensor* LayerTensors::find(const char* name) const {
     return file.find(tensor_name(layer, name));
 }
 
+std::vector<int> read_windows(const ModelFile& file, const Model& model, bool (*slides)(int64_t layer)) {
+    const Metadata& metadata = file.metadata();
+    const int64_t window = metadata.integer_or(key(model, "attention.sliding_window"), 0, 0, INT32_MAX);
+    const std::string pattern_key = key(model, "attention.sliding_window_pattern");
+    const auto pattern = metadata.booleans(pattern_key);
+    if (pattern && static_cast<int64_t>(pattern->size()) < model.n_layers)
+        fail(ErrorKind::bad_file, "'%s': %s names %zu layers, expected %lld", file.path().c_str(),
+             pattern_key.c_str(), pattern->size(), static_cast<long long>(model.n_layers));
+    std::vector<int> windows;
+    for (int64_t layer = 0; layer < model.n_layers; layer++) {
+        const bool sliding = pattern ? bool((*pattern)[static_cast<size_t>(layer)]) : slides(layer);
+        windows.push_back(sliding ? static_cast<int>(window) : 0);
+    }
+    return windows;
+}
+
 PlainAttention read_plain_attention(const ModelFile& file, const Model& model, bool halves) {
     PlainAttention attention{};
     attention.sizes = read_attention_sizes(file, model);

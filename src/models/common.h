@@ -65,6 +65,10 @@ struct LayerTensors {
     const Tensor* find(const char* name) const;  ///< nullptr where the file has none
 };
 
+/// The window of each layer: attention.sliding_window where attention.sliding_window_pattern (true or false
+/// for each layer) says so, or, without that key, where `slides` does; elsewhere 0, none.
+std::vector<int> read_windows(const ModelFile& file, const Model& model, bool (*slides)(int64_t layer));
+
 /// Attention as most decoders have it: what does not change from layer to layer.
 struct PlainAttention {
     AttentionSizes sizes;

@@ -74,8 +74,8 @@ Value attend(Graph& g, const LayerTensors& w, const LatentSizes& sizes, const Sc
     const int64_t q_width = sizes.n_heads * (sizes.nope + sizes.rope);
     Value q;
     if (sizes.q_lora != 0) {
-        q = g.rms_norm(g.linear(x, w("attn_q_a.weight", sizes.q_lora)), w("attn_q_a_norm.weight"),
-                       kLatentEpsilon);
+        q = g.rms_norm(g.linear(x, w("attn_q_a.weight", sizes.q_lora), w.find("attn_q_a.bias")),
+                       w("attn_q_a_norm.weight"), kLatentEpsilon);
         q = g.linear(q, w("attn_q_b.weight", q_width));
     } else {
         q = g.linear(x, w("attn_q.weight", q_width));
@@ -84,9 +84,13 @@ Value attend(Graph& g, const LayerTensors& w, const LatentSizes& sizes, const Sc
     q = g.head_linear(q, w("attn_k_b.weight"), sizes.n_heads, sizes.rope);
 
     const Tensor& kv_a = w("attn_kv_a_mqa.weight", sizes.kv_lora + sizes.rope);
-    Value latent = g.rms_norm(g.linear(x, g.row_range(kv_a, 0, sizes.kv_lora)), w("attn_kv_a_norm.weight"),
-                              kLatentEpsilon);
-    Value rotated = g.rope(g.linear(x, g.row_range(kv_a, sizes.kv_lora, sizes.rope)), scaling.rope, 1, false);
+    const auto projected = [&](int64_t begin, int64_t columns) {
+        if (const Tensor* bias = w.find("attn_kv_a_mqa.bias"))
+            return g.slice(g.linear(x, kv_a, bias), begin, columns);
+        return g.linear(x, g.row_range(kv_a, begin, columns));
+    };
+    Value latent = g.rms_norm(projected(0, sizes.kv_lora), w("attn_kv_a_norm.weight"), kLatentEpsilon);
+    Value rotated = g.rope(projected(sizes.kv_lora, sizes.rope), scaling.rope, 1, false);
     const float scale = scaling.factor / std::sqrt(static_cast<float>(sizes.nope + sizes.rope));
     return g.latent_attention(q, latent, rotated, {.n_heads = sizes.n_heads, .scale = scale});
 }
@@ -118,7 +122,7 @@ void build_deepseek2(const ModelFile& file, Model& model) {
             h = g.select_outputs(h);
         }
         Value values = g.head_linear(attended, w("attn_v_b.weight"), sizes.n_heads);
-        h = g.add(h, g.linear(values, w("attn_output.weight")));
+        h = g.add(h, g.linear(values, w("attn_output.weight"), w.find("attn_output.bias")));
 
         Value x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
         if (layer < n_dense_layers)

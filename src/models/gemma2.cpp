@@ -10,19 +10,18 @@ namespace agave {
 /// after attention and MLP. GGUF's norm weights already hold the +1 of the paper's code.
 void build_gemma2(const ModelFile& file, Model& model) {
     const Metadata& metadata = file.metadata();
-    PlainAttention full = read_plain_attention(file, model, true);
+    PlainAttention attention = read_plain_attention(file, model, true);
     // The 27B model, known by its 46 layers, scales by the embedding's share of a head; no key of GGUF says
     // so.
     if (model.n_layers == 46)
-        full.scale = 1.0f / std::sqrt(static_cast<float>(model.embedding_length) /
-                                      static_cast<float>(full.sizes.n_heads));
-    full.scale = static_cast<float>(metadata.number_or(key(model, "attention.scale"), full.scale));
-    full.softcap = static_cast<float>(metadata.number_or(key(model, "attn_logit_softcapping"), 50.0));
+        attention.scale = 1.0f / std::sqrt(static_cast<float>(model.embedding_length) /
+                                           static_cast<float>(attention.sizes.n_heads));
+    attention.scale = static_cast<float>(metadata.number_or(key(model, "attention.scale"), attention.scale));
+    attention.softcap = static_cast<float>(metadata.number_or(key(model, "attn_logit_softcapping"), 50.0));
     const double softcap = metadata.number_or(key(model, "final_logit_softcapping"), 30.0);
-    PlainAttention sliding = full;
-    sliding.window =
-        static_cast<int>(metadata.integer_or(key(model, "attention.sliding_window"), 4096, 1, INT32_MAX));
-    const float epsilon = full.epsilon;
+    metadata.integer(key(model, "attention.sliding_window"), 1, INT32_MAX);
+    const std::vector<int> windows = read_windows(file, model, [](int64_t layer) { return layer % 2 == 0; });
+    const float epsilon = attention.epsilon;
     Graph& g = model.graph;
 
     Value h =
@@ -31,7 +30,8 @@ void build_gemma2(const ModelFile& file, Model& model) {
         const LayerTensors w{file, layer};
 
         Value x = g.rms_norm(h, w("attn_norm.weight"), epsilon);
-        Value attended = plain_attention(g, layer % 2 == 0 ? sliding : full, w, x);
+        attention.window = windows[static_cast<size_t>(layer)];
+        Value attended = plain_attention(g, attention, w, x);
         select_outputs_at_last(model, g, layer, attended, h);
         x = g.linear(attended, w("attn_output.weight"));
         h = g.add(h, g.rms_norm(x, w("post_attention_norm.weight"), epsilon));
@@ -60,17 +60,15 @@ constexpr TensorName own_names[] = {
 }  // namespace
 
 void translate_gemma2(Translation& t) {
-    const auto first_slides = [](int64_t layer) { return layer % 2 == 0; };
-    const std::vector<bool> sliding = layers_of_type(t, "sliding_attention", first_slides);
-    for (size_t layer = 0; layer < sliding.size(); layer++)
-        if (sliding[layer] != (layer % 2 == 0))
-            t.refuse("layer_types", "another pattern than sliding and full in turn");
     const int64_t head_dim = translate_decoder(t, {.head_dim = 256, .context_length = 8192, .tied = true});
     translate_rope(t, head_dim);
     t.add("attention.scale", 1.0 / std::sqrt(t.number_or("query_pre_attn_scalar", 256)));
     t.add("attn_logit_softcapping", t.number_or("attn_logit_softcapping", 0));
     t.add("final_logit_softcapping", t.number_or("final_logit_softcapping", 0));
     t.add_integer("attention.sliding_window", t.integer_or("sliding_window", 4096));
+    t.add(
+        "attention.sliding_window_pattern",
+        MetadataArray(layers_of_type(t, "sliding_attention", [](int64_t layer) { return layer % 2 == 0; })));
     t.add_tensors({own_names, kDecoderNames});
 }
 

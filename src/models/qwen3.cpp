@@ -12,7 +12,8 @@ void build_qwen3(const ModelFile& file, Model& model) {
     const float epsilon = read_epsilon(file, model);
     const RopeTable rope =
         scaled_rope_table(file, model, read_rope_base(file, model, "freq_base", 10000.0), head_dim);
-    const Graph::AttentionOptions options{
+    const std::vector<int> windows = read_windows(file, model, [](int64_t) { return false; });
+    Graph::AttentionOptions options{
         .n_heads = n_heads, .kv_heads = kv_heads, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim))};
     Graph& g = model.graph;
 
@@ -26,6 +27,7 @@ void build_qwen3(const ModelFile& file, Model& model) {
         Value k = g.head_norm(g.linear(x, w("attn_k.weight", kv_heads * head_dim), w.find("attn_k.bias")),
                               w("attn_k_norm.weight"), epsilon);
         Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
+        options.window = windows[static_cast<size_t>(layer)];
         Value attended =
             g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, options);
         if (layer + 1 == model.n_layers) {
@@ -43,7 +45,12 @@ void build_qwen3(const ModelFile& file, Model& model) {
 }
 
 void translate_qwen3(Translation& t) {
-    if (t.boolean_or("use_sliding_window", false)) t.refuse("use_sliding_window", "true");
+    if (t.boolean_or("use_sliding_window", false)) {
+        if (!t.config("layer_types")) t.refuse("use_sliding_window", "true without layer_types");
+        t.add_integer("attention.sliding_window", t.integer("sliding_window"));
+        t.add("attention.sliding_window_pattern",
+              MetadataArray(layers_of_type(t, "sliding_attention", [](int64_t) { return false; })));
+    }
     const int64_t head_dim = translate_decoder(t, {.head_dim = 128});
     translate_rope(t, head_dim);
     t.add_tensors({kDecoderNames});

@@ -4,7 +4,8 @@
 namespace agave {
 
 /// Qwen 3 as a mixture of experts (Yang et al. 2025, "Qwen3 Technical Report"): Qwen 3's attention, and in
-/// each layer a mixture whose scores are a softmax over all experts, those of the chosen renormalised.
+/// each layer a mixture whose scores are a softmax over all experts, those of the chosen renormalised; layers
+/// without a router have a dense MLP.
 void build_qwen3moe(const ModelFile& file, Model& model) {
     const PlainAttention attention = read_plain_attention(file, model, true);
     MixtureSizes mixture = read_mixture_sizes(file, model, Scoring::softmax);
@@ -23,7 +24,10 @@ void build_qwen3moe(const ModelFile& file, Model& model) {
         h = g.add(h, g.linear(attended, w("attn_output.weight")));
 
         x = g.rms_norm(h, w("ffn_norm.weight"), attention.epsilon);
-        h = add_mixture(g, h, x, w, mixture);
+        if (w.find("ffn_gate_inp.weight"))
+            h = add_mixture(g, h, x, w, mixture);
+        else
+            h = g.add(h, swiglu(g, x, w, ""));
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), attention.epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
@@ -42,8 +46,6 @@ constexpr TensorName own_names[] = {
 
 void translate_qwen3moe(Translation& t) {
     if (t.boolean_or("use_sliding_window", false)) t.refuse("use_sliding_window", "true");
-    if (t.integer_or("decoder_sparse_step", 1) != 1) t.refuse("decoder_sparse_step", "other than 1");
-    if (t.config("mlp_only_layers").size() != 0) t.refuse("mlp_only_layers", "not empty");
     const int64_t head_dim = translate_decoder(t);
     translate_rope(t, head_dim);
     translate_mixture(t);
