@@ -71,9 +71,9 @@ TEST_P(Schedule, NoThreadMeetsAnothersUnfinishedWork) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Schedule,
                          testing::Values("llama-nano", "gemma3-nano", "glm4-nano", "glm4moe-nano",
-                                         "glm47flash-nano", "gemma2-nano", "qwen3moe-nano", "gptoss-nano", "gemma4e-nano", "gemma4m-nano",
-                                         "nemotronh-nano", "nemotronhmoe-nano", "qwen35-nano",
-                                         "qwen35moe-nano"),
+                                         "glm47flash-nano", "gemma2-nano", "qwen3moe-nano", "gptoss-nano",
+                                         "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
+                                         "nemotronhmoe-nano", "qwen35-nano", "qwen35moe-nano"),
                          [](const auto& parameter) {
                              std::string name = parameter.param;
                              for (char& c : name)
