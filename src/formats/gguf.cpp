@@ -15,7 +15,7 @@ static_assert(std::endian::native == std::endian::little, "GGUF is read in place
 namespace {
 
 /// The type ids of metadata values.
-enum ValueType : uint32_t {
+enum ValueId : uint32_t {
     kUint8 = 0,
     kInt8 = 1,
     kUint16 = 2,
@@ -273,7 +273,11 @@ MetadataEntry read_entry(Reader& reader, uint64_t& alignment) {
              reader.position());
     reader.enter("metadata key", key);
     const uint32_t type = reader.number<uint32_t>();
-    MetadataEntry entry{std::string(key), read_value(reader, type)};
+    // An array's elements have a type, which read_value() checks.
+    uint32_t width = type;
+    if (type == kArray && reader.remaining() >= sizeof width)
+        std::memcpy(&width, reader.bytes().data() + reader.position(), sizeof width);
+    MetadataEntry entry{std::string(key), read_value(reader, type), static_cast<ValueType>(width)};
     if (key == "general.alignment") alignment = checked_alignment(reader, type, entry.value);
     return entry;
 }

@@ -46,9 +46,28 @@ using MetadataArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, 
 /// them.
 using MetadataValue = std::variant<int64_t, uint64_t, double, bool, std::string_view, MetadataArray>;
 
+/// The width that a file gives a value, or the elements of an array: GGUF's value types, and `automatic`
+/// where a loader has no opinion.
+enum class ValueType : uint8_t {
+    uint8 = 0,
+    int8 = 1,
+    uint16 = 2,
+    int16 = 3,
+    uint32 = 4,
+    int32 = 5,
+    float32 = 6,
+    boolean = 7,
+    text = 8,
+    uint64 = 10,
+    int64 = 11,
+    float64 = 12,
+    automatic = 255
+};
+
 struct MetadataEntry {
     std::string key;
     MetadataValue value;
+    ValueType type = ValueType::automatic;  ///< of an array: of its elements
 };
 
 /// Key-value pairs in the file's order. The getters throw Error(bad_file) that names the file, the key, what
