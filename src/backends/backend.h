@@ -36,6 +36,16 @@ struct OperationProfile {
     double operations = 0;    ///< multiplications and additions of matrix products, attention and recurrences
 };
 
+/// Sees what matrices are multiplied by. Called between operations, by one thread at a time.
+class InputObserver {
+  public:
+    virtual ~InputObserver() = default;
+    /// `n_rows` rows, `stride` floats apart, have been multiplied by matrix number `index` (of experts or
+    /// heads; 0 otherwise) of `weight`, whose shape[0] columns they have.
+    virtual void observe(const Tensor& weight, int64_t index, const float* rows, int64_t stride,
+                         int64_t n_rows) = 0;
+};
+
 /// A graph made ready on one device. Not thread-safe: one step at a time.
 class Executor {
   public:
@@ -43,6 +53,9 @@ class Executor {
     /// Runs one step and writes logits [output_rows, n_vocab] of float32. At most max_rows and max_outputs
     /// rows.
     virtual void run(const Batch& batch, const KvCache& cache, float* logits) = 0;
+
+    /// From now on `observer` sees the inputs of all matrix products; nullptr: nobody does.
+    virtual void set_observer(InputObserver* observer) = 0;
 
     /// Starts and stops measuring, and returns what was measured since the start.
     virtual void set_profiling(bool on) = 0;

@@ -71,6 +71,7 @@ class CpuExecutor final : public Executor {
                 fail(ErrorKind::runtime, "the rows of the arena and of the kernels differ");
     }
     void run(const Batch& batch, const KvCache& cache, float* logits) override;
+    void set_observer(InputObserver* observer) override { observer_ = observer; }
     void set_profiling(bool on) override;
     std::vector<OperationProfile> profile() const override;
     size_t scratch_bytes() const override {
@@ -84,6 +85,7 @@ class CpuExecutor final : public Executor {
         int64_t experts_hit = 0;  ///< in the last run
     };
 
+    void run_observed(const Run& run);
     void work(const Run& run, const Phase& phase, int thread);
     void work_on(const Run& run, size_t step, int thread, int slot);
     void ask_for_next_weights(const Phase& phase) const;
@@ -99,6 +101,7 @@ class CpuExecutor final : public Executor {
     std::vector<std::atomic<int64_t>> next_item_;  ///< by step
     std::vector<std::atomic<int>> next_slot_;      ///< by phase
     Workspace workspace_;
+    InputObserver* observer_ = nullptr;
     bool profiling_ = false;
     double before_ = 0;            ///< thread 0: when it last noted a time
     std::vector<StepTime> times_;  ///< by step
@@ -115,11 +118,25 @@ void CpuExecutor::run(const Batch& batch, const KvCache& cache, float* logits) {
             partials = std::max(partials, attention_partials(run, *node));
     workspace_.attention_partials.resize(partials);
     before_ = monotonic_seconds();
-    team_.run_phases(static_cast<int>(phases_.size()),
-                     [&](int phase, int thread) { work(run, phases_[static_cast<size_t>(phase)], thread); });
+    if (observer_)
+        run_observed(run);
+    else
+        team_.run_phases(static_cast<int>(phases_.size()), [&](int phase, int thread) {
+            work(run, phases_[static_cast<size_t>(phase)], thread);
+        });
     if (profiling_)
         for (size_t i = 0; i < steps_.size(); i++)
             if (steps_[i].counts) count(run, i);
+}
+
+/// Phase by phase: when one is done, the inputs of its matrix products are still where they were, for
+/// whatever writes there waits for a barrier.
+void CpuExecutor::run_observed(const Run& run) {
+    for (const Phase& phase : phases_) {
+        team_.run_phases(1, [&](int, int thread) { work(run, phase, thread); });
+        for (size_t i = phase.begin; i < phase.end; i++)
+            if (steps_[i].operation) observe_inputs(run, steps_[i], *observer_);
+    }
 }
 
 /// The slots that this thread gets hold of go through all steps of the phase that are shared out in slots;

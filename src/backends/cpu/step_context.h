@@ -117,6 +117,9 @@ inline NonlinearityKernel nonlinearity_kernel(const Kernels& kernels, Nonlineari
     return nullptr;
 }
 
+/// Shows the observer what the step, whose phase has just ended, multiplied by its matrices.
+void observe_inputs(const Run& run, const Step& step, InputObserver& observer);
+
 /// Every operation: the slot, or all pieces that this thread gets hold of.
 void quantize(const StepContext& context);
 void execute(const StepContext& context, const op::Embed& node);
