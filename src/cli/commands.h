@@ -17,6 +17,8 @@ int pull_command(const CommandLine& line);
 int list_command(const CommandLine& line);
 int show_command(const CommandLine& line);
 int rm_command(const CommandLine& line);
+int quantize_command(const CommandLine& line);
+int calibrate_command(const CommandLine& line);
 int completion_command(const CommandLine& line);
 int help_command(const CommandLine& line);
 

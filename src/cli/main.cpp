@@ -92,6 +92,12 @@ int execute(const CommandInfo& command, const CommandLine& line, const std::vect
             return perplexity_command(line);
         case kBench:
             return bench_command(line);
+#if AGAVE_QUANTIZE
+        case kQuantize:
+            return quantize_command(line);
+        case kCalibrate:
+            return calibrate_command(line);
+#endif
 #if AGAVE_HUB
         case kPull:
             return pull_command(line);

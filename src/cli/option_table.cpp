@@ -61,14 +61,14 @@ constexpr OptionInfo options[] = {
      "start of the random numbers; the same seed gives the same text", kRun | kChat},
 
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
-     kRun | kInspect | kTokenize | kPerplexity | kBench | kList},
+     kRun | kInspect | kTokenize | kPerplexity | kBench | kList | kQuantize},
     {"show-reasoning", 0, "auto|always|never", &Options::show_reasoning, 0, 0, nullptr, "Output",
      "print what the model thinks before its answer, dimmed or between `<think>` and `</think>`; auto is on "
      "a "
      "terminal, so that pipes and files get the answer alone",
      kRun | kChat},
     {"quiet", 'q', nullptr, &Options::quiet, 0, 0, nullptr, "Output", "print no statistics and no progress",
-     kRun | kChat | kPerplexity | kPull | kRemove},
+     kRun | kChat | kPerplexity | kPull | kRemove | kQuantize | kCalibrate},
     {"verbose", 'V', nullptr, &Options::verbose, 0, 0, nullptr, "Output",
      "say what was loaded and how the prompt was read", kRun},
     {"profile", 0, nullptr, &Options::profile, 0, 0, nullptr, "Output",
@@ -79,15 +79,44 @@ constexpr OptionInfo options[] = {
     {"out", 0, "FILE", &Options::out, 0, 0, nullptr, "Output", "the NumPy file (.npy) to write",
      kInspect | kLogits},
 
+    {"imatrix", 0, "FILE", &Options::imatrix, 0, 0, nullptr, "Formats",
+     "an importance matrix, of `agave calibrate` or of llama.cpp: errors count by it", kQuantize},
+    {"pure", 0, nullptr, &Options::pure, 0, 0, nullptr, "Formats",
+     "every matrix in the one format, as far as its rows divide into blocks", kQuantize},
+    {"tensor-type", 0, "PATTERN=FORMAT", &Options::tensor_types, 0, 0, nullptr, "Formats",
+     "the format of the matrices whose name matches: * is any text, ? one character, a text without either "
+     "may "
+     "be anywhere in the name; may be given several times, the first that matches decides",
+     kQuantize},
+    {"output-tensor-type", 0, "FORMAT", &Options::output_tensor_type, 0, 0, nullptr, "Formats",
+     "the format of output.weight", kQuantize},
+    {"token-embedding-type", 0, "FORMAT", &Options::token_embedding_type, 0, 0, nullptr, "Formats",
+     "the format of token_embd.weight", kQuantize},
+    {"measure", 0, nullptr, &Options::measure, 0, 0, nullptr, "Output",
+     "then run both models over a text, that of --file or one of agave's own, and print how far the new "
+     "one's "
+     "predictions are from the old one's: Kullback-Leibler divergence and how often the likeliest token "
+     "agrees",
+     kQuantize},
+    {"force", 0, nullptr, &Options::force, 0, 0, nullptr, "Output", "replace a file that exists",
+     kQuantize | kCalibrate},
+    {"out", 'o', "FILE", &Options::out, 0, 0, nullptr, "Output", "the importance matrix (GGUF) to write",
+     kCalibrate},
+
     {"tokens", 0, "IDS", &Options::tokens, 0, 0, nullptr, "Input",
      "token ids separated by commas, or @FILE with a JSON array of ids", kLogits},
     {"last", 0, "N", &Options::last, 1, kMaxTokens, "all", "Input", "only the logits after the last N tokens",
      kLogits},
     {"greedy", 0, "N", &Options::greedy, 1, kMaxTokens, nullptr, "Input",
      "print the N likeliest next tokens, one after the other, as a JSON array", kLogits},
-    {"file", 0, "FILE", &Options::file, 0, 0, nullptr, "Input", "the text to measure", kPerplexity},
+    {"file", 0, "FILE", &Options::file, 0, 0, nullptr, "Input", "the text to measure or to calibrate with",
+     kPerplexity | kQuantize | kCalibrate},
+    {"against", 0, "MODEL", &Options::against, 0, 0, nullptr, "Input",
+     "also compare with this model's predictions: Kullback-Leibler divergence from it, and how often the "
+     "likeliest token is the same",
+     kPerplexity},
     {"ctx-size", 0, "N", &Options::chunk_tokens, 4, kMaxTokens, nullptr, "Input",
-     "tokens of one chunk; the second half of each chunk is scored", kPerplexity},
+     "tokens of one chunk; perplexity scores the second half of each chunk", kPerplexity | kCalibrate},
 
     {"decode", 0, nullptr, &Options::decode, 0, 0, nullptr, "Input",
      "the other way: read ids (a JSON array, or separated by spaces or commas), print their text", kTokenize},
@@ -108,11 +137,11 @@ constexpr OptionInfo options[] = {
      "runs of each measurement, after one that does not count", kBench},
 
     {"threads", 0, "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
-     "threads to compute with", kRun | kChat | kLogits | kPerplexity},
+     "threads to compute with", kRun | kChat | kLogits | kPerplexity | kQuantize | kCalibrate},
     {"threads", 't', "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
      "threads to compute with", kBench},
     {"kv-type", 0, "f16|f32", &Options::kv_type, 0, 0, nullptr, "Computation", "how K and V are stored",
-     kRun | kChat | kPerplexity | kBench},
+     kRun | kChat | kPerplexity | kBench | kCalibrate},
     {"kv-type", 0, "f16|f32", &Options::logits_kv_type, 0, 0, nullptr, "Computation",
      "how K and V are stored", kLogits},
     {"exact", 0, nullptr, &Options::exact, 0, 0, nullptr, "Computation",
@@ -194,7 +223,8 @@ constexpr CommandInfo commands[] = {
      "takes the place of each chunk's first token when the model wants BOS; the tokens of each chunk's "
      "second half are scored. The text must have two chunks at least.",
      "`{\"perplexity\", \"standard_error\", \"tokens\", \"scored\", \"chunks\", \"ctx_size\", \"seconds\", "
-     "\"tokens_per_second\"}`",
+     "\"tokens_per_second\"}`; with --against also `\"kl_divergence\", \"kl_divergence_standard_error\", "
+     "\"kl_divergence_largest\", \"same_likeliest_token\"`",
      1, 1},
     {kBench, "bench", "MODEL", "measure speed",
      "Measures prefill and decode in tokens per second (median and spread), and beside them bytes and "
@@ -205,6 +235,30 @@ constexpr CommandInfo commands[] = {
      "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
      "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
+#if AGAVE_QUANTIZE
+    {kQuantize, "quantize", "IN OUT FORMAT", "make a smaller model file",
+     "Writes the model IN to the GGUF file OUT, its matrices in FORMAT: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, "
+     "Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL, IQ4_XS, MXFP4_MOE, NVFP4, Q3_K_L, Q3_K_M, "
+     "Q3_K_S, "
+     "IQ3_M, IQ3_S, IQ3_XS, IQ3_XXS, Q2_K, Q2_K_S, IQ2_M, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, Q2_0, Q1_0, "
+     "IQ1_M "
+     "or IQ1_S. The mixes give single matrices more bits, as llama.cpp's do. Prints each tensor with its "
+     "error "
+     "(root mean square, relative to the weights). OUT appears only when it is complete.",
+     "`{\"tensors\": [{\"name\", \"from\", \"to\", \"from_bytes\", \"to_bytes\", "
+     "\"relative_rms_error\"}], \"path\", \"bytes\", \"bits_per_weight\", \"relative_rms_error\", "
+     "\"seconds\"}`; with --measure a second object `{\"kl_divergence\", \"kl_divergence_standard_error\", "
+     "\"kl_divergence_largest\", \"same_likeliest_token\", \"compared\"}`",
+     3, 3},
+    {kCalibrate, "calibrate", "MODEL", "see what of a model matters most",
+     "Runs the model over a text and writes an importance matrix: for each column of each matrix the mean "
+     "square "
+     "of what it was multiplied by. `agave quantize --imatrix` and llama.cpp read it. The text is cut into "
+     "whole "
+     "chunks of --ctx-size tokens; some 100 chunks of varied text are a good measure. output.weight is not "
+     "seen.",
+     nullptr, 1, 1},
+#endif
 #if AGAVE_HUB
     {kPull, "pull", "ORG/REPO[:QUANT|:FILE]", "download a model from Hugging Face",
      "Downloads a model into the cache that Hugging Face's own tools use, and prints its path. Of several "

@@ -27,8 +27,10 @@ enum Command : unsigned {
     kShow = 1024,
     kChat = 2048,
     kCompletion = 4096,
-    kEngine = kRun | kChat | kLogits | kPerplexity | kBench,  ///< those that compute
-    kEvery = 8191,
+    kQuantize = 8192,
+    kCalibrate = 16384,
+    kEngine = kRun | kChat | kLogits | kPerplexity | kBench | kCalibrate,  ///< those that compute
+    kEvery = 32767,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -97,6 +99,15 @@ struct Options {
     std::string on_overflow = "error";
     bool no_history = false;
     int64_t connections = 4;
+
+    std::string imatrix;
+    bool pure = false;
+    std::vector<std::string> tensor_types;
+    std::string output_tensor_type;
+    std::string token_embedding_type;
+    bool force = false;
+    bool measure = false;
+    std::string against;
 
     bool markdown = false;
     bool man = false;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/commands.h"
+#include "cli/divergence.h"
 #include "cli/engine_options.h"
 #include "cli/json_writer.h"
 #include "cli/output.h"
@@ -110,6 +111,13 @@ int perplexity_command(const CommandLine& line) {
                                    score.perplexity()));
     }
     const double seconds = monotonic_seconds() - start;
+    Divergence divergence;
+    if (!options.against.empty()) {
+        const ModelFile reference_file = open_model(options.against);
+        Engine reference(reference_file,
+                         engine_options(options, options.kv_type, n_ctx, static_cast<int>(max_outputs)));
+        divergence = measure_divergence(reference, engine, *tokenizer, ids, n_ctx);
+    }
     if (!std::isfinite(score.sum))
         fail(ErrorKind::runtime, "the perplexity is not a number: the model gave NaN or infinite logits");
     if (options.json) {
@@ -121,6 +129,12 @@ int perplexity_command(const CommandLine& line) {
         json.member("scored", score.count);
         json.member("chunks", n_chunks);
         json.member("ctx_size", n_ctx);
+        if (divergence.count > 0) {
+            json.member("kl_divergence", divergence.mean());
+            json.member("kl_divergence_standard_error", divergence.error());
+            json.member("kl_divergence_largest", divergence.largest);
+            json.member("same_likeliest_token", divergence.agreement());
+        }
         json.member("seconds", seconds);
         json.member("tokens_per_second", static_cast<double>(n_chunks * n_ctx) / seconds);
         json.end_object();
@@ -130,6 +144,9 @@ int perplexity_command(const CommandLine& line) {
         printf_out("perplexity %.4f +/- %.4f (%lld chunks of %lld tokens, %lld scored)\n", score.perplexity(),
                    score.error(), static_cast<long long>(n_chunks), static_cast<long long>(n_ctx),
                    static_cast<long long>(score.count));
+        if (divergence.count > 0)
+            printf_out("against %s: %s\n", printable(options.against, 200).c_str(),
+                       divergence.text().c_str());
     }
     if (options.profile) print_profile(engine.executor());
     return 0;

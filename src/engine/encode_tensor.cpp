@@ -1,0 +1,151 @@
+#include "engine/encode_tensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "quant/encode.h"
+
+namespace agave {
+
+namespace {
+
+/// Rows are handed out in pieces of about this many weights...
+constexpr int64_t kGrainWeights = 1 << 14;
+/// ...and written in chunks of about this many.
+constexpr int64_t kChunkWeights = 1 << 21;
+
+enum class Trouble : uint8_t { none, not_finite, too_large };
+
+/// What became of one row.
+struct RowResult {
+    double squared_error = 0, squared_weights = 0;
+    Trouble trouble = Trouble::none;
+    float culprit = 0;
+};
+
+const std::byte* row_data(const Tensor& tensor, int64_t row) {
+    if (tensor.parts) return row_data(tensor.parts[row / tensor.shape[1]], row % tensor.shape[1]);
+    return tensor.data + static_cast<size_t>(row) * tensor.row_bytes();
+}
+
+/// Buffers of one thread.
+struct RowBuffers {
+    std::vector<float> weights, decoded;
+};
+
+RowResult encode_row(const TensorEncoding& encoding, int64_t row, RowBuffers& buffers, std::byte* out) {
+    const Tensor& tensor = encoding.tensor;
+    const int64_t n = tensor.shape[0];
+    const FormatInfo& to = format_info(encoding.format);
+    std::vector<float>& weights = buffers.weights;
+    format_info(tensor.format).decode(row_data(tensor, encoding.order.source(row)), weights.data(), n);
+    RowResult result;
+    for (const float w : weights) {
+        if (std::isfinite(w)) continue;
+        result.trouble = Trouble::not_finite;
+        result.culprit = w;
+        return result;
+    }
+    std::span<const float> importance = encoding.importance;
+    if (!importance.empty()) {
+        const auto columns = static_cast<size_t>(n);
+        const auto matrix = static_cast<size_t>(row / tensor.shape[1]);
+        importance = importance.subspan(importance.size() > columns ? matrix * columns : 0, columns);
+    }
+    encoder(encoding.format)(weights, importance, out);
+    to.decode(out, buffers.decoded.data(), n);
+    for (size_t i = 0; i < weights.size(); ++i) {
+        if (!std::isfinite(buffers.decoded[i])) {
+            result.trouble = Trouble::too_large;
+            result.culprit = weights[i];
+            return result;
+        }
+        const double w = static_cast<double>(weights[i]);
+        const double off = static_cast<double>(buffers.decoded[i]) - w;
+        result.squared_error += off * off;
+        result.squared_weights += w * w;
+    }
+    return result;
+}
+
+void check(const TensorEncoding& encoding, int64_t row, const RowResult& result) {
+    const std::string name = printable(encoding.tensor.name);
+    if (result.trouble == Trouble::not_finite)
+        fail(ErrorKind::bad_file, "the tensor '%s' holds %s in row %lld, which no format can encode",
+             name.c_str(), std::isnan(result.culprit) ? "NaN" : "infinity",
+             static_cast<long long>(encoding.order.source(row)));
+    if (result.trouble == Trouble::too_large)
+        fail(ErrorKind::usage, "the tensor '%s' holds %g, which %s cannot; BF16 and F32 can", name.c_str(),
+             static_cast<double>(result.culprit), format_info(encoding.format).name);
+}
+
+}  // namespace
+
+double EncodingError::relative_rms() const {
+    return squared_weights > 0 ? std::sqrt(squared_error / squared_weights) : 0;
+}
+
+EncodingError encode_tensor(ThreadTeam& team, const TensorEncoding& encoding, const std::atomic<bool>* cancel,
+                            const std::function<void(std::span<const std::byte>)>& written) {
+    const Tensor& tensor = encoding.tensor;
+    const FormatInfo& to = format_info(encoding.format);
+    const int64_t columns = tensor.shape[0], n_rows = tensor.n_rows();
+    const size_t row_bytes = static_cast<size_t>(columns) / to.block_elements * to.block_bytes;
+    const int64_t grain = std::max<int64_t>(1, kGrainWeights / columns);
+    const int64_t chunk_rows =
+        std::max<int64_t>(static_cast<int64_t>(team.n_threads()), kChunkWeights / columns);
+
+    std::vector<std::byte> out(static_cast<size_t>(std::min(chunk_rows, n_rows)) * row_bytes);
+    std::vector<RowResult> results(static_cast<size_t>(std::min(chunk_rows, n_rows)));
+    std::vector<RowBuffers> buffers(static_cast<size_t>(team.n_threads()));
+    for (RowBuffers& buffer : buffers) {
+        buffer.weights.resize(static_cast<size_t>(columns));
+        buffer.decoded.resize(static_cast<size_t>(columns));
+    }
+    EncodingError total;
+    for (int64_t begin = 0; begin < n_rows; begin += chunk_rows) {
+        const int64_t n = std::min(chunk_rows, n_rows - begin);
+        std::atomic<int64_t> next{0};
+        team.run([&](int thread) {
+            RowBuffers& own = buffers[static_cast<size_t>(thread)];
+            for (;;) {
+                const int64_t first = next.fetch_add(grain, std::memory_order_relaxed);
+                if (first >= n || (cancel && cancel->load(std::memory_order_relaxed))) return;
+                for (int64_t i = first; i < std::min(n, first + grain); ++i)
+                    results[static_cast<size_t>(i)] =
+                        encode_row(encoding, begin + i, own, out.data() + static_cast<size_t>(i) * row_bytes);
+            }
+        });
+        if (cancel && cancel->load()) fail(ErrorKind::runtime, "stopped");
+        for (int64_t i = 0; i < n; ++i) {
+            const RowResult& result = results[static_cast<size_t>(i)];
+            check(encoding, begin + i, result);
+            total.squared_error += result.squared_error;
+            total.squared_weights += result.squared_weights;
+        }
+        written(std::span(out).first(static_cast<size_t>(n) * row_bytes));
+    }
+    return total;
+}
+
+void copy_tensor(const Tensor& tensor, RowOrder order,
+                 const std::function<void(std::span<const std::byte>)>& written) {
+    if (!tensor.parts && order.interleaved_head_dim == 0) {
+        written({tensor.data, tensor.n_bytes});
+        return;
+    }
+    const size_t row_bytes = tensor.row_bytes();
+    std::vector<std::byte> out;
+    for (int64_t row = 0; row < tensor.n_rows(); ++row) {
+        const std::byte* data = row_data(tensor, order.source(row));
+        out.insert(out.end(), data, data + row_bytes);
+        if (out.size() < size_t{1} << 22 && row + 1 < tensor.n_rows()) continue;
+        written(out);
+        out.clear();
+    }
+}
+
+}  // namespace agave
