@@ -3,8 +3,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "chat/jinja.h"
-#include "chat/json.h"
+#include "chat/jinja/jinja.h"
+#include "chat/jinja/json.h"
 
 using namespace agave;
 using namespace agave::chat;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "chat/json.h"
+#include "chat/jinja/json.h"
 #include "chat/reply/parser.h"
 
 using namespace agave;

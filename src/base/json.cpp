@@ -13,8 +13,8 @@ namespace agave {
 /// A recursive descent over the text; depth is bounded.
 class JsonParser {
   public:
-    JsonParser(Json& document, std::string_view text, const std::string& path)
-        : document_(document), text_(text), path_(path) {}
+    JsonParser(Json& document, std::string_view text, const std::string& path, JsonSource source)
+        : document_(document), text_(text), path_(path), from_file_(source == JsonSource::file) {}
 
     void parse_document() {
         if (text_.size() > std::numeric_limits<uint32_t>::max() / 2) refuse("it is larger than 2 GiB");
@@ -34,8 +34,11 @@ class JsonParser {
     [[noreturn]] void refuse(const char* problem) const {
         const std::string_view before = text_.substr(0, at_);
         const size_t line_begin = before.rfind('\n') + 1;
-        fail(ErrorKind::bad_file, "'%s' is not valid JSON: line %td, column %zu: %s", path_.c_str(),
-             std::count(before.begin(), before.end(), '\n') + 1, at_ - line_begin + 1, problem);
+        fail(from_file_ ? ErrorKind::bad_file : ErrorKind::usage,
+             from_file_ ? "'%s' is not valid JSON: line %td, column %zu: %s"
+                        : "%s is not valid JSON: line %td, column %zu: %s",
+             path_.c_str(), std::count(before.begin(), before.end(), '\n') + 1, at_ - line_begin + 1,
+             problem);
     }
 
     void skip_space() {
@@ -74,6 +77,7 @@ class JsonParser {
         if (take("null")) return static_cast<void>(add(JsonKind::null));
         if (take("true")) return static_cast<void>(node(add(JsonKind::boolean)).boolean = true);
         if (take("false")) return static_cast<void>(node(add(JsonKind::boolean)).boolean = false);
+        if (!from_file_) return parse_number();
         if (take("NaN")) return add_number(std::numeric_limits<double>::quiet_NaN());
         if (take("Infinity")) return add_number(std::numeric_limits<double>::infinity());
         if (take("-Infinity")) return add_number(-std::numeric_limits<double>::infinity());
@@ -105,7 +109,7 @@ class JsonParser {
             if (!take('}')) refuse("',' or '}' is expected");
         }
         close(object, size);
-        check_names(object);
+        if (from_file_) check_names(object);
     }
 
     void parse_array(int depth) {
@@ -244,6 +248,7 @@ class JsonParser {
             node(add(JsonKind::integer)).integer = integer;
             return;
         }
+        if (whole && !from_file_) refuse("a whole number does not fit into 64 bits");
         double value = 0;
         if (std::from_chars(digits.data(), end, value).ec != std::errc()) refuse("a number is out of range");
         add_number(value);
@@ -252,12 +257,13 @@ class JsonParser {
     Json& document_;
     std::string_view text_;
     const std::string& path_;
+    const bool from_file_;
     size_t at_ = 0;
     std::vector<std::string_view> names_;
 };
 
-Json::Json(std::string_view text, const std::string& path) {
-    JsonParser(*this, text, path).parse_document();
+Json::Json(std::string_view text, const std::string& path, JsonSource source) {
+    JsonParser(*this, text, path, source).parse_document();
 }
 
 JsonKind JsonValue::kind() const {

@@ -69,17 +69,25 @@ class JsonValue {
     uint32_t node_ = 0;
 };
 
-/// A JSON text (RFC 8259) as a tree. Beyond the standard, NaN, Infinity and -Infinity are numbers, because
-/// Python's json module writes them. Texts view the parsed text where they hold no escapes.
+/// Where a JSON text comes from.
+enum class JsonSource : uint8_t {
+    /// A model's file. NaN, Infinity and -Infinity are numbers, because Python's json module writes them; a
+    /// whole number beyond 64 bits is one with a fraction; no object may have one name twice.
+    file,
+    /// A request, or a model's words: strictly RFC 8259; whole numbers must fit 64 bits; a name may come
+    /// twice. Errors are Error(usage).
+    request
+};
+
+/// A JSON text (RFC 8259) as a tree. Texts view the parsed text where they hold no escapes.
 class Json {
   public:
     /// Parses `text`, which must outlive the document. Throws Error(bad_file) that names `path`, the line and
-    /// the column for what is no JSON, no UTF-8, nested deeper than kMaxDepth, or an object that has one name
-    /// twice.
-    Json(std::string_view text, const std::string& path);
+    /// the column for what is no JSON, no UTF-8, nested deeper than kMaxDepth, or not as its source allows.
+    Json(std::string_view text, const std::string& path, JsonSource source = JsonSource::file);
     Json(Json&&) = delete;
 
-    static constexpr int kMaxDepth = 128;
+    static constexpr int kMaxDepth = 200;
 
     JsonValue root() const { return {this, 0}; }
 

@@ -3,8 +3,8 @@
 #include <mutex>
 
 #include "base/error.h"
-#include "chat/jinja.h"
-#include "chat/json.h"
+#include "chat/jinja/jinja.h"
+#include "chat/jinja/json.h"
 
 namespace agave::chat {
 

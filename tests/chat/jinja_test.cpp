@@ -1,5 +1,5 @@
 // The interpreter against PyPI's jinja2: cases from tools/chat/make_cases.py.
-#include "chat/jinja.h"
+#include "chat/jinja/jinja.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "chat/json.h"
-#include "chat/text.h"
+#include "chat/jinja/json.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat {
 namespace {

@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "chat/json.h"
+#include "chat/jinja/json.h"
 
 namespace agave::chat {
 namespace {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/chat/unicode_tables.inc: character classes and case mappings as Python's str methods have them.
+"""Writes src/chat/jinja/unicode_tables.inc: character classes and case mappings as Python's str methods have them.
 
 Run it with the Python whose Unicode version the chat templates are tested against:
-    tools/chat/make_unicode_tables.py > src/chat/unicode_tables.inc
+    tools/chat/make_unicode_tables.py > src/chat/jinja/unicode_tables.inc
 """
 import sys
 import unicodedata

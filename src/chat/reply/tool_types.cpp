@@ -1,12 +1,9 @@
 #include "chat/reply/tool_types.h"
 
-#include "chat/json.h"
+#include "base/json.h"
 #include "chat/reply/json_scanner.h"
 
 namespace agave::chat {
-
-using jinja::Type;
-using jinja::Value;
 
 namespace {
 
@@ -20,78 +17,77 @@ constexpr NamedType named_types[] = {
     {"object", type_object},
 };
 
-uint8_t type_of_value(const Value& value) {
-    switch (value.type()) {
-        case Type::string:
+uint8_t type_of(const JsonValue& value) {
+    switch (value.kind()) {
+        case JsonKind::text:
             return type_string;
-        case Type::integer:
+        case JsonKind::integer:
             return type_integer;
-        case Type::floating:
+        case JsonKind::number:
             return type_number;
-        case Type::boolean:
+        case JsonKind::boolean:
             return type_boolean;
-        case Type::none:
+        case JsonKind::null:
             return type_null;
-        case Type::list:
+        case JsonKind::array:
             return type_array;
-        case Type::dict:
+        case JsonKind::object:
             return type_object;
         default:
             return 0;
     }
 }
 
-/// What a JSON schema allows, as far as `type`, `enum`, `const`, `anyOf` and `oneOf` tell.
-uint8_t types_of_schema(const Value& schema, int depth) {
-    if (!schema.is(Type::dict) || depth > 8) return 0;
-    uint8_t types = 0;
-    const auto add_name = [&](const Value& name) {
-        if (!name.is(Type::string)) return;
+uint8_t type_named(const JsonValue& name) {
+    if (name.is(JsonKind::text))
         for (const NamedType& row : named_types)
-            if (name.text() == row.name) types |= row.type;
-    };
-    if (const Value* type = schema.find("type")) {
-        add_name(*type);
-        if (type->is(Type::list))
-            for (const Value& name : type->items()) add_name(name);
-    }
-    if (const Value* nullable = schema.find("nullable");
-        types != 0 && nullable && nullable->is(Type::boolean))
-        if (nullable->to_boolean()) types |= type_null;
+            if (name.as_text() == row.name) return row.type;
+    return 0;
+}
+
+/// What a JSON schema allows, as far as `type`, `enum`, `const`, `anyOf` and `oneOf` tell.
+uint8_t types_of_schema(const JsonValue& schema, int depth) {
+    if (depth > 8) return 0;
+    const JsonValue type = schema["type"];
+    uint8_t types = type_named(type);
+    if (type.is(JsonKind::array))
+        for (const JsonValue name : type) types |= type_named(name);
+    if (const JsonValue nullable = schema["nullable"];
+        types != 0 && nullable.is(JsonKind::boolean) && nullable.as_boolean())
+        types |= type_null;
     if (types != 0) return types;
-    for (const char* key : {"anyOf", "oneOf"})
-        if (const Value* choices = schema.find(key); choices && choices->is(Type::list))
-            for (const Value& choice : choices->items()) {
-                const uint8_t more = types_of_schema(choice, depth + 1);
-                if (more == 0) return 0;
-                types |= more;
-            }
-    if (const Value* values = schema.find("enum"); types == 0 && values && values->is(Type::list))
-        for (const Value& value : values->items()) types |= type_of_value(value);
-    if (const Value* value = schema.find("const"); types == 0 && value) types = type_of_value(*value);
-    return types;
+    for (const char* key : {"anyOf", "oneOf"}) {
+        const JsonValue choices = schema[key];
+        if (!choices.is(JsonKind::array)) continue;
+        for (const JsonValue choice : choices) {
+            const uint8_t more = types_of_schema(choice, depth + 1);
+            if (more == 0) return 0;
+            types |= more;
+        }
+    }
+    if (types != 0) return types;
+    if (const JsonValue values = schema["enum"]; values.is(JsonKind::array))
+        for (const JsonValue value : values) types |= type_of(value);
+    return types != 0 ? types : type_of(schema["const"]);
 }
 
 }  // namespace
 
 ToolTypes::ToolTypes(std::string_view tools_json) {
     if (tools_json.empty()) return;
-    jinja::Heap heap;
-    const jinja::HeapUse use(heap);
-    const Value tools = jinja::parse_json(tools_json, "the list of tools");
-    if (!tools.is(Type::list)) return;
-    for (const Value& item : tools.items()) {
-        const Value* function = item.is(Type::dict) ? item.find("function") : nullptr;
-        const Value& tool = function && function->is(Type::dict) ? *function : item;
-        const Value* name = tool.is(Type::dict) ? tool.find("name") : nullptr;
-        if (!name || !name->is(Type::string)) continue;
-        tools_.push_back({std::string(name->text()), {}});
-        const Value* schema = tool.find("parameters");
-        const Value* properties = schema && schema->is(Type::dict) ? schema->find("properties") : nullptr;
-        if (!properties || !properties->is(Type::dict)) continue;
-        for (const auto& entry : properties->dict_object().entries)
-            tools_.back().parameters.push_back(
-                {std::string(entry.key.text()), types_of_schema(entry.value, 0)});
+    const Json json(tools_json, "the list of tools", JsonSource::request);
+    if (!json.root().is(JsonKind::array)) return;
+    for (const JsonValue item : json.root()) {
+        const JsonValue function = item["function"];
+        const JsonValue tool = function.is(JsonKind::object) ? function : item;
+        const JsonValue name = tool["name"];
+        if (!name.is(JsonKind::text)) continue;
+        tools_.push_back({std::string(name.as_text()), {}});
+        const JsonValue properties = tool["parameters"]["properties"];
+        for (auto property = properties.begin(); property != properties.end(); ++property)
+            if (properties.is(JsonKind::object))
+                tools_.back().parameters.push_back(
+                    {std::string(property.name()), types_of_schema(*property, 0)});
     }
 }
 

@@ -1,4 +1,4 @@
-#include "chat/value.h"
+#include "chat/jinja/value.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,8 +6,8 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "chat/function.h"
-#include "chat/text.h"
+#include "chat/jinja/function.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat::jinja {
 

@@ -1,15 +1,14 @@
-#include "chat/ast.h"
-#include "chat/function.h"
-#include "chat/interpreter.h"
-#include "chat/operators.h"
-#include "chat/text.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/function.h"
+#include "chat/jinja/interpreter.h"
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
 
 /// The methods of Python's str, list, tuple and dict.
 namespace agave::chat::jinja {
 
 namespace {
 
-using Places = const Value*;
 using std::string_view;
 
 /// What a method of a str returns: Markup if the string is one.
@@ -32,38 +31,22 @@ int64_t count_or(const Value& value, int64_t otherwise) {
     return value.is(Type::missing) ? otherwise : as_integer(value, "a count");
 }
 
-Value str_case(const Value& self, std::string (*change)(string_view)) {
-    return like(self, change(self.text()));
-}
-Value str_upper(Interpreter&, const Value& s, Places, const Arguments&) {
-    return str_case(s, text::upper);
-}
-Value str_lower(Interpreter&, const Value& s, Places, const Arguments&) {
-    return str_case(s, text::lower);
-}
-Value str_title(Interpreter&, const Value& s, Places, const Arguments&) {
-    return str_case(s, text::title);
-}
-Value str_capitalize(Interpreter&, const Value& s, Places, const Arguments&) {
-    return str_case(s, text::capitalize);
-}
-Value str_swapcase(Interpreter&, const Value& s, Places, const Arguments&) {
-    return str_case(s, text::swapcase);
+constexpr std::string (*case_changes[])(string_view) = {text::upper, text::lower, text::title,
+                                                        text::capitalize, text::swapcase};
+enum CaseVariant : uint8_t { case_upper, case_lower, case_title, case_capitalize, case_swap };
+
+Value str_case(const Call& call) {
+    return like(call.self, case_changes[call.variant](call.self.text()));
 }
 
-Value strip(const Value& self, const Value& characters, bool left, bool right) {
+enum StripVariant : uint8_t { strip_left = 1, strip_right = 2 };
+
+Value str_strip(const Call& call) {
+    const Value& characters = call.places[0];
     string_view set;
     if (!absent(characters)) set = argument(characters);
-    return like(self, text::strip(self.text(), absent(characters) ? nullptr : &set, left, right));
-}
-Value str_strip(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return strip(s, a[0], true, true);
-}
-Value str_lstrip(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return strip(s, a[0], true, false);
-}
-Value str_rstrip(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return strip(s, a[0], false, true);
+    return like(call.self, text::strip(call.self.text(), absent(characters) ? nullptr : &set,
+                                       call.variant & strip_left, call.variant & strip_right));
 }
 
 /// The part of the string that start and end (in characters) leave, and where it begins in bytes. False when
@@ -85,38 +68,30 @@ bool window(const Value& self, const Value& start, const Value& end, string_view
     return last >= first;
 }
 
-int64_t find(const Value& self, Places a, bool from_right) {
+enum FindVariant : uint8_t { find_right = 1, find_or_fail = 2 };
+
+Value str_find(const Call& call) {
+    const Value& self = call.self;
+    const Value* a = call.places;
     string_view part;
-    size_t offset = 0;
+    size_t offset = 0, at = string_view::npos;
     const string_view wanted = argument(a[0]);
     check_size(self.text().size());
-    if (!window(self, a[1], a[2], part, offset)) return -1;
-    const size_t at = from_right ? part.rfind(wanted) : part.find(wanted);
-    if (at == string_view::npos) return -1;
-    return static_cast<int64_t>(text::count_code_points(string_view(self.text()).substr(0, offset + at)));
-}
-Value found(int64_t at) {
-    if (at < 0) fail_value("substring not found");
-    return Value::integer(at);
-}
-Value str_find(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return Value::integer(find(s, a, false));
-}
-Value str_rfind(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return Value::integer(find(s, a, true));
-}
-Value str_index(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return found(find(s, a, false));
-}
-Value str_rindex(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return found(find(s, a, true));
+    if (window(self, a[1], a[2], part, offset))
+        at = call.variant & find_right ? part.rfind(wanted) : part.find(wanted);
+    if (at != string_view::npos)
+        return Value::integer(
+            static_cast<int64_t>(text::count_code_points(self.text().substr(0, offset + at))));
+    if (call.variant & find_or_fail) fail_value("substring not found");
+    return Value::integer(-1);
 }
 
-Value str_count(Interpreter&, const Value& self, Places a, const Arguments&) {
+Value str_count(const Call& call) {
+    const Value* a = call.places;
     string_view part;
     size_t offset = 0;
     const string_view wanted = argument(a[0]);
-    if (!window(self, a[1], a[2], part, offset)) return Value::integer(0);
+    if (!window(call.self, a[1], a[2], part, offset)) return Value::integer(0);
     if (wanted.empty()) return Value::integer(static_cast<int64_t>(text::count_code_points(part)) + 1);
     int64_t count = 0;
     for (size_t at = part.find(wanted); at != string_view::npos; at = part.find(wanted, at + wanted.size()))
@@ -124,40 +99,35 @@ Value str_count(Interpreter&, const Value& self, Places a, const Arguments&) {
     return Value::integer(count);
 }
 
-bool has_affix(const Value& self, Places a, bool at_end) {
+/// The variants of what looks at one side of a string.
+enum SideVariant : uint8_t { at_start, at_end };
+
+Value str_has_affix(const Call& call) {
+    const Value& affixes = call.places[0];
     string_view part;
     size_t offset = 0;
-    const bool inside = window(self, a[1], a[2], part, offset);
+    const bool inside = window(call.self, call.places[1], call.places[2], part, offset);
     const auto matches = [&](const Value& affix) {
         const string_view wanted = argument(affix);
-        return inside && (at_end ? part.ends_with(wanted) : part.starts_with(wanted));
+        return inside && (call.variant == at_end ? part.ends_with(wanted) : part.starts_with(wanted));
     };
-    if (!a[0].is_list(ListKind::tuple)) return matches(a[0]);
-    for (const Value& affix : a[0].items())
-        if (matches(affix)) return true;
-    return false;
-}
-Value str_startswith(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return Value::boolean(has_affix(s, a, false));
-}
-Value str_endswith(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return Value::boolean(has_affix(s, a, true));
+    if (!affixes.is_list(ListKind::tuple)) return Value::boolean(matches(affixes));
+    for (const Value& affix : affixes.items())
+        if (matches(affix)) return Value::boolean(true);
+    return Value::boolean(false);
 }
 
-Value str_removeprefix(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const string_view prefix = argument(a[0]);
-    string_view content = self.text();
-    if (content.starts_with(prefix)) content.remove_prefix(prefix.size());
-    return like(self, content);
-}
-Value str_removesuffix(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const string_view suffix = argument(a[0]);
-    string_view content = self.text();
-    if (content.ends_with(suffix)) content.remove_suffix(suffix.size());
-    return like(self, content);
+Value str_remove_affix(const Call& call) {
+    const string_view affix = argument(call.places[0]);
+    string_view content = call.self.text();
+    if (call.variant == at_start && content.starts_with(affix)) content.remove_prefix(affix.size());
+    if (call.variant == at_end && content.ends_with(affix)) content.remove_suffix(affix.size());
+    return like(call.self, content);
 }
 
-Value str_replace(Interpreter&, const Value& self, Places a, const Arguments&) {
+Value str_replace(const Call& call) {
+    const Value& self = call.self;
+    const Value* a = call.places;
     const string_view content = self.text();
     const string_view old = argument(a[0]);
     const std::string replacement = inserted(self, a[1]);
@@ -214,7 +184,10 @@ Value split_space(const Value& self, int64_t max_splits, bool from_right) {
     return parts;
 }
 
-Value split(const Value& self, Places a, bool from_right) {
+Value str_split(const Call& call) {
+    const Value& self = call.self;
+    const Value* a = call.places;
+    const bool from_right = call.variant == at_end;
     const int64_t max_splits = count_or(a[1], -1);
     string_view content = self.text();
     Value parts = Value::new_list();
@@ -234,19 +207,14 @@ Value split(const Value& self, Places a, bool from_right) {
     for (size_t i = 0, j = row.size() - 1; from_right && i < j; i++, j--) std::swap(row[i], row[j]);
     return parts;
 }
-Value str_split(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return split(s, a, false);
-}
-Value str_rsplit(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return split(s, a, true);
+Value str_splitlines(const Call& call) {
+    return split_lines(call.self, is_true(call.places[0]));
 }
 
-Value str_splitlines(Interpreter&, const Value& self, Places a, const Arguments&) {
-    return split_lines(self, is_true(a[0]));
-}
-
-Value partition(const Value& self, const Value& separator_value, bool from_right) {
-    const string_view separator = argument(separator_value);
+Value str_partition(const Call& call) {
+    const Value& self = call.self;
+    const bool from_right = call.variant == at_end;
+    const string_view separator = argument(call.places[0]);
     if (separator.empty()) fail_value("empty separator");
     const string_view content = self.text();
     const size_t at = from_right ? content.rfind(separator) : content.find(separator);
@@ -260,15 +228,9 @@ Value partition(const Value& self, const Value& separator_value, bool from_right
     }
     return Value::list({before, middle, after}, ListKind::tuple);
 }
-Value str_partition(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return partition(s, a[0], false);
-}
-Value str_rpartition(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return partition(s, a[0], true);
-}
-
-Value str_join(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const Value items = iterate(a[0]);
+Value str_join(const Call& call) {
+    const Value& self = call.self;
+    const Value items = iterate(call.places[0]);
     size_t bytes = 0;
     for (const Value& item : items.items())
         bytes += as_string(item, "an item to join").size() + self.text().size();
@@ -281,8 +243,10 @@ Value str_join(Interpreter&, const Value& self, Places a, const Arguments&) {
     return like(self, out);
 }
 
-/// Pads to `width` characters: `left` of the padding in front of the text.
-Value pad(const Value& self, const Value& width_value, const Value& fill_value, int where) {
+enum PadVariant : uint8_t { pad_right, pad_left, pad_both };
+
+/// Pads to `width` characters.
+Value pad(const Value& self, const Value& width_value, const Value& fill_value, uint8_t where) {
     const int64_t width = as_integer(width_value, "a width");
     const std::string fill = fill_value.is(Type::missing) ? " " : inserted(self, fill_value);
     if (!fill_value.is(Type::missing) && n_characters(fill_value) != 1)
@@ -291,33 +255,32 @@ Value pad(const Value& self, const Value& width_value, const Value& fill_value, 
     if (missing <= 0) return self;
     check_size(static_cast<size_t>(missing) < SIZE_MAX / 8 ? static_cast<size_t>(missing) * fill.size()
                                                            : SIZE_MAX / 2);
-    const int64_t left = where < 0 ? 0 : where > 0 ? missing : missing / 2 + (missing & width & 1);
+    const int64_t left = where == pad_right  ? 0
+                         : where == pad_left ? missing
+                                             : missing / 2 + (missing & width & 1);
     std::string out;
     for (int64_t i = 0; i < left; i++) out += fill;
     out += self.text();
     for (int64_t i = left; i < missing; i++) out += fill;
     return like(self, out);
 }
-Value str_ljust(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return pad(s, a[0], a[1], -1);
-}
-Value str_rjust(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return pad(s, a[0], a[1], 1);
-}
-Value str_center(Interpreter&, const Value& s, Places a, const Arguments&) {
-    return pad(s, a[0], a[1], 0);
+Value str_pad(const Call& call) {
+    return pad(call.self, call.places[0], call.places[1], call.variant);
 }
 
-Value str_zfill(Interpreter&, const Value& self, Places a, const Arguments&) {
+Value str_zfill(const Call& call) {
+    const Value& self = call.self;
+    const Value* a = call.places;
     const bool sign = self.text().starts_with('-') || self.text().starts_with('+');
     const Value digits = like(self, string_view(self.text()).substr(sign ? 1 : 0));
     const Value width = Value::integer(as_integer(a[0], "a width") - (sign ? 1 : 0));
-    const Value padded = pad(digits, width, Value::string("0"), 1);
+    const Value padded = pad(digits, width, Value::string("0"), pad_left);
     return append_text(like(self, self.text().substr(0, sign ? 1 : 0)), padded.text());
 }
 
-Value str_expandtabs(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const int64_t size = count_or(a[0], 8);
+Value str_expandtabs(const Call& call) {
+    const Value& self = call.self;
+    const int64_t size = count_or(call.places[0], 8);
     std::string out;
     int64_t column = 0;
     for (char c : self.text()) {
@@ -337,58 +300,56 @@ Value str_expandtabs(Interpreter&, const Value& self, Places a, const Arguments&
     return like(self, out);
 }
 
-Value str_format(Interpreter&, const Value& self, Places, const Arguments& arguments) {
-    return format_braces(self, arguments.positional, arguments.keyword);
+Value str_format(const Call& call) {
+    const Arguments& arguments = call.arguments;
+    return format_braces(call.self, arguments.positional, arguments.keyword);
 }
 
-/// True if the string has characters and all pass.
-template <class Test>
-Value all_characters(const Value& self, Test test) {
-    const string_view content = self.text();
-    bool all = !content.empty();
+enum ClassVariant : uint8_t {
+    class_alpha,
+    class_digit,
+    class_alnum,
+    class_space,
+    class_ascii,
+    class_printable,
+    class_identifier
+};
+
+bool is_of_class(uint32_t c, uint8_t variant) {
+    switch (variant) {
+        case class_alpha:
+            return text::is_alpha(c);
+        case class_digit:
+            return text::is_digit(c);
+        case class_alnum:
+            return text::is_alpha(c) || text::is_digit(c);
+        case class_space:
+            return text::is_space(c);
+        case class_ascii:
+            return c < 0x80;
+        case class_printable:
+            return text::is_printable(c);
+        default:
+            return c == '_' || text::is_alpha(c) || text::is_digit(c);
+    }
+}
+
+/// isalpha and its like: all characters are of a class; of most classes there must be one.
+Value str_is(const Call& call) {
+    const string_view content = call.self.text();
+    const uint8_t variant = call.variant;
+    bool all = !content.empty() || variant == class_ascii || variant == class_printable;
+    if (variant == class_identifier && all) all = !(content[0] >= '0' && content[0] <= '9');
     for (size_t position = 0; all && position < content.size();)
-        all = test(text::next_code_point(content, position));
+        all = is_of_class(text::next_code_point(content, position), variant);
     return Value::boolean(all);
 }
-bool is_alnum(uint32_t c) {
-    return text::is_alpha(c) || text::is_digit(c);
+Value str_is_case(const Call& call) {
+    return Value::boolean(call_test(
+        call.interpreter, find_test(call.variant == case_upper ? "upper" : "lower"), call.self, {}));
 }
-bool is_ascii(uint32_t c) {
-    return c < 0x80;
-}
-bool is_word(uint32_t c) {
-    return c == '_' || is_alnum(c);
-}
-
-Value str_isalnum(Interpreter&, const Value& s, Places, const Arguments&) {
-    return all_characters(s, is_alnum);
-}
-Value str_isalpha(Interpreter&, const Value& s, Places, const Arguments&) {
-    return all_characters(s, text::is_alpha);
-}
-Value str_isdigit(Interpreter&, const Value& s, Places, const Arguments&) {
-    return all_characters(s, text::is_digit);
-}
-Value str_isspace(Interpreter&, const Value& s, Places, const Arguments&) {
-    return all_characters(s, text::is_space);
-}
-Value str_isascii(Interpreter&, const Value& s, Places, const Arguments&) {
-    return Value::boolean(s.text().empty() || all_characters(s, is_ascii).to_boolean());
-}
-Value str_isprintable(Interpreter&, const Value& s, Places, const Arguments&) {
-    return Value::boolean(s.text().empty() || all_characters(s, text::is_printable).to_boolean());
-}
-Value str_isidentifier(Interpreter&, const Value& s, Places, const Arguments&) {
-    const bool digit_first = !s.text().empty() && s.text()[0] >= '0' && s.text()[0] <= '9';
-    return Value::boolean(!digit_first && all_characters(s, is_word).to_boolean());
-}
-Value str_islower(Interpreter& i, const Value& s, Places, const Arguments&) {
-    return Value::boolean(call_test(i, find_test("lower"), s, {}));
-}
-Value str_isupper(Interpreter& i, const Value& s, Places, const Arguments&) {
-    return Value::boolean(call_test(i, find_test("upper"), s, {}));
-}
-Value str_istitle(Interpreter&, const Value& s, Places, const Arguments&) {
+Value str_istitle(const Call& call) {
+    const Value& s = call.self;
     bool cased = false, after_letter = false;
     for (size_t position = 0; position < s.text().size();) {
         const uint32_t c = text::next_code_point(s.text(), position);
@@ -400,13 +361,15 @@ Value str_istitle(Interpreter&, const Value& s, Places, const Arguments&) {
     return Value::boolean(cased);
 }
 
-Value list_count(Interpreter&, const Value& self, Places a, const Arguments&) {
+Value list_count(const Call& call) {
     int64_t count = 0;
-    for (const Value& item : self.items()) count += equal(item, a[0]) ? 1 : 0;
+    for (const Value& item : call.self.items()) count += equal(item, call.places[0]) ? 1 : 0;
     return Value::integer(count);
 }
 
-Value list_index(Interpreter&, const Value& self, Places a, const Arguments&) {
+Value list_index(const Call& call) {
+    const Value& self = call.self;
+    const Value* a = call.places;
     const Value part = slice(self, a[1], a[2], Value::missing());
     const int64_t size = length(self), start = count_or(a[1], 0);
     const int64_t offset = start < 0 ? std::max<int64_t>(start + size, 0) : start;
@@ -415,82 +378,82 @@ Value list_index(Interpreter&, const Value& self, Places a, const Arguments&) {
     fail_value("the value is not in the list");
 }
 
-Value copy(Interpreter&, const Value& self, Places, const Arguments&) {
-    return self;
+Value copy(const Call& call) {
+    return call.self;
 }
 
-Value dict_get(Interpreter&, const Value& self, Places a, const Arguments&) {
-    const Value* value = self.dict_object().find(a[0]);
+Value dict_get(const Call& call) {
+    const Value* a = call.places;
+    const Value* value = call.self.dict_object().find(a[0]);
     return value ? *value : a[1].is(Type::missing) ? Value::none() : a[1];
 }
-Value dict_items(Interpreter&, const Value& s, Places, const Arguments&) {
-    return items_of(s.dict_object(), ListKind::items);
-}
-Value dict_keys(Interpreter&, const Value& s, Places, const Arguments&) {
-    return keys_of(s.dict_object(), ListKind::keys);
-}
-Value dict_values(Interpreter&, const Value& s, Places, const Arguments&) {
-    return values_of(s.dict_object());
+Value dict_view(const Call& call) {
+    const DictObject& dict = call.self.dict_object();
+    const auto kind = static_cast<ListKind>(call.variant);
+    return kind == ListKind::items  ? items_of(dict, kind)
+           : kind == ListKind::keys ? keys_of(dict, kind)
+                                    : values_of(dict);
 }
 
-Value cycler_next(Interpreter&, const Value& self, Places, const Arguments&) {
+Value cycler_next(const Call& call) {
+    const Value& self = call.self;
     auto& cycler = *static_cast<FunctionObject*>(self.object());
     Value item = cycler.self.items()[cycler.position];
     cycler.position = (cycler.position + 1) % cycler.self.items().size();
     return item;
 }
-Value cycler_reset(Interpreter&, const Value& self, Places, const Arguments&) {
-    static_cast<FunctionObject*>(self.object())->position = 0;
+Value cycler_reset(const Call& call) {
+    static_cast<FunctionObject*>(call.self.object())->position = 0;
     return Value::none();
 }
 
 constexpr Builtin string_methods[] = {
-    {"capitalize", str_capitalize},
-    {"casefold", str_lower},
-    {"center 0 1?", str_center},
+    {"capitalize", str_case, case_capitalize},
+    {"casefold", str_case, case_lower},
+    {"center 0 1?", str_pad, pad_both},
     {"count 0 1? 2?", str_count},
     {"encode", nullptr},
-    {"endswith 0 1? 2?", str_endswith},
+    {"endswith 0 1? 2?", str_has_affix, at_end},
     {"expandtabs tabsize?", str_expandtabs},
     {"find 0 1? 2?", str_find},
     {"format *", str_format},
     {"format_map", nullptr},
-    {"index 0 1? 2?", str_index},
-    {"isalnum", str_isalnum},
-    {"isalpha", str_isalpha},
-    {"isascii", str_isascii},
-    {"isdecimal", str_isdigit},
-    {"isdigit", str_isdigit},
-    {"isidentifier", str_isidentifier},
-    {"islower", str_islower},
-    {"isnumeric", str_isdigit},
-    {"isprintable", str_isprintable},
-    {"isspace", str_isspace},
+    {"index 0 1? 2?", str_find, find_or_fail},
+    {"isalnum", str_is, class_alnum},
+    {"isalpha", str_is, class_alpha},
+    {"isascii", str_is, class_ascii},
+    {"isdecimal", str_is, class_digit},
+    {"isdigit", str_is, class_digit},
+    {"isidentifier", str_is, class_identifier},
+    {"islower", str_is_case, case_lower},
+    {"isnumeric", str_is, class_digit},
+    {"isprintable", str_is, class_printable},
+    {"isspace", str_is, class_space},
     {"istitle", str_istitle},
-    {"isupper", str_isupper},
+    {"isupper", str_is_case, case_upper},
     {"join 0", str_join},
-    {"ljust 0 1?", str_ljust},
-    {"lower", str_lower},
-    {"lstrip 0?", str_lstrip},
+    {"ljust 0 1?", str_pad, pad_right},
+    {"lower", str_case, case_lower},
+    {"lstrip 0?", str_strip, strip_left},
     {"maketrans", nullptr},
-    {"partition 0", str_partition},
-    {"removeprefix 0", str_removeprefix},
-    {"removesuffix 0", str_removesuffix},
+    {"partition 0", str_partition, at_start},
+    {"removeprefix 0", str_remove_affix, at_start},
+    {"removesuffix 0", str_remove_affix, at_end},
     {"replace 0 1 2?", str_replace},
-    {"rfind 0 1? 2?", str_rfind},
-    {"rindex 0 1? 2?", str_rindex},
-    {"rjust 0 1?", str_rjust},
-    {"rpartition 0", str_rpartition},
-    {"rsplit sep? maxsplit?", str_rsplit},
-    {"rstrip 0?", str_rstrip},
-    {"split sep? maxsplit?", str_split},
+    {"rfind 0 1? 2?", str_find, find_right},
+    {"rindex 0 1? 2?", str_find, find_right | find_or_fail},
+    {"rjust 0 1?", str_pad, pad_left},
+    {"rpartition 0", str_partition, at_end},
+    {"rsplit sep? maxsplit?", str_split, at_end},
+    {"rstrip 0?", str_strip, strip_right},
+    {"split sep? maxsplit?", str_split, at_start},
     {"splitlines keepends?", str_splitlines},
-    {"startswith 0 1? 2?", str_startswith},
-    {"strip 0?", str_strip},
-    {"swapcase", str_swapcase},
-    {"title", str_title},
+    {"startswith 0 1? 2?", str_has_affix, at_start},
+    {"strip 0?", str_strip, strip_left | strip_right},
+    {"swapcase", str_case, case_swap},
+    {"title", str_case, case_title},
     {"translate", nullptr},
-    {"upper", str_upper},
+    {"upper", str_case, case_upper},
     {"zfill 0", str_zfill},
 };
 
@@ -499,8 +462,12 @@ constexpr Builtin list_methods[] = {
 };
 
 constexpr Builtin dict_methods[] = {
-    {"get 0 1?", dict_get},  {"items", dict_items}, {"keys", dict_keys},
-    {"values", dict_values}, {"copy", copy},        {"fromkeys", nullptr},
+    {"get 0 1?", dict_get},
+    {"items", dict_view, static_cast<uint8_t>(ListKind::items)},
+    {"keys", dict_view, static_cast<uint8_t>(ListKind::keys)},
+    {"values", dict_view, static_cast<uint8_t>(ListKind::values)},
+    {"copy", copy},
+    {"fromkeys", nullptr},
 };
 
 constexpr Builtin cycler_methods[] = {{"next", cycler_next}, {"reset", cycler_reset}};

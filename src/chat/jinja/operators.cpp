@@ -1,11 +1,11 @@
-#include "chat/operators.h"
+#include "chat/jinja/operators.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "chat/builtins.h"
-#include "chat/function.h"
-#include "chat/text.h"
+#include "chat/jinja/builtins.h"
+#include "chat/jinja/function.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat::jinja {
 

@@ -1,8 +1,8 @@
 #include <cmath>
 
-#include "chat/json.h"
-#include "chat/operators.h"
-#include "chat/text.h"
+#include "chat/jinja/json.h"
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat::jinja {
 

@@ -1,4 +1,4 @@
-#include "chat/text.h"
+#include "chat/jinja/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -24,7 +24,7 @@ struct LongUpper {
     uint16_t upper[3];
 };
 
-#include "chat/unicode_tables.inc"
+#include "chat/jinja/unicode_tables.inc"
 
 constexpr uint32_t raw_byte_base = 0xDC00;
 constexpr uint32_t capital_sigma = 0x3A3;

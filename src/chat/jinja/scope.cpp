@@ -1,7 +1,7 @@
 #include <string_view>
 
-#include "chat/ast.h"
-#include "chat/builtins.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/builtins.h"
 
 /// Which variable a name means. Jinja's compiler decides this before anything runs: a name that a scope
 /// assigns to is a variable of that scope throughout, even where it is read before; other names belong to the

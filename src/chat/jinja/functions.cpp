@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <ctime>
 
-#include "chat/interpreter.h"
-#include "chat/operators.h"
+#include "chat/jinja/interpreter.h"
+#include "chat/jinja/operators.h"
 
 namespace agave::chat::jinja {
 
@@ -56,12 +56,13 @@ Value call_builtin(const Builtin& builtin, Interpreter& interpreter, const Value
     Value places[max_parameters];
     const std::string_view signature = declaration.substr(std::min(name.size() + 1, declaration.size()));
     if (signature != "*") bind_arguments(signature, arguments, places, name);
-    return builtin.function(interpreter, self, places, arguments);
+    return builtin.function({interpreter, self, places, arguments, builtin.variant});
 }
 
 namespace {
 
-Value make_range(Interpreter&, const Value&, const Value* a, const Arguments&) {
+Value make_range(const Call& call) {
+    const Value* a = call.places;
     constexpr int64_t max_range = 100'000;  // as Jinja's sandbox has it
     const bool only_stop = a[1].is(Type::missing);
     const int64_t start = only_stop ? 0 : as_integer(a[0], "range()");
@@ -94,35 +95,38 @@ void fill_dict(DictObject& dict, const Arguments& arguments) {
     for (const auto& [key, value] : arguments.keyword) dict.set(key, value);
 }
 
-Value make_dict(Interpreter&, const Value&, const Value*, const Arguments& arguments) {
+Value make_dict(const Call& call) {
     Value dict = Value::dict();
-    fill_dict(dict.dict_object(), arguments);
+    fill_dict(dict.dict_object(), call.arguments);
     return dict;
 }
 
-Value make_namespace(Interpreter&, const Value&, const Value*, const Arguments& arguments) {
+Value make_namespace(const Call& call) {
     Value space = Value::of(new DictObject(Type::space));
-    fill_dict(space.dict_object(), arguments);
+    fill_dict(space.dict_object(), call.arguments);
     return space;
 }
 
-Value make_cycler(Interpreter&, const Value&, const Value*, const Arguments& arguments) {
+Value make_cycler(const Call& call) {
+    const Arguments& arguments = call.arguments;
     if (arguments.positional.empty() || !arguments.keyword.empty()) fail_value("cycler() needs items");
     return Value::of(new FunctionObject(
         FunctionKind::cycler, 0, Value::list_of(arguments.positional.data(), arguments.positional.size())));
 }
 
-Value make_joiner(Interpreter&, const Value&, const Value* a, const Arguments&) {
+Value make_joiner(const Call& call) {
+    const Value* a = call.places;
     return Value::of(
         new FunctionObject(FunctionKind::joiner, 0, a[0].is(Type::missing) ? Value::string(", ") : a[0]));
 }
 
-Value raise_exception(Interpreter&, const Value&, const Value* a, const Arguments&) {
-    throw Failure{Failure::raised, to_text(a[0])};
+Value raise_exception(const Call& call) {
+    throw Failure{Failure::raised, to_text(call.places[0])};
 }
 
-Value strftime_now(Interpreter& interpreter, const Value&, const Value* a, const Arguments&) {
-    const std::string format(as_string(a[0], "the format of strftime_now()"));
+Value strftime_now(const Call& call) {
+    Interpreter& interpreter = call.interpreter;
+    const std::string format(as_string(call.places[0], "the format of strftime_now()"));
     const std::time_t now = interpreter.now ? static_cast<std::time_t>(*interpreter.now) : std::time(nullptr);
     std::tm fields{};
     if (interpreter.now)

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "chat/ast.h"
-#include "chat/builtins.h"
-#include "chat/function.h"
-#include "chat/jinja.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/builtins.h"
+#include "chat/jinja/function.h"
+#include "chat/jinja/jinja.h"
 
 namespace agave::chat::jinja {
 

@@ -1,7 +1,7 @@
-#include "chat/lexer.h"
+#include "chat/jinja/lexer.h"
 
-#include "chat/text.h"
-#include "chat/value.h"
+#include "chat/jinja/text.h"
+#include "chat/jinja/value.h"
 
 namespace agave::chat::jinja {
 

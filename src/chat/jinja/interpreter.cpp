@@ -1,8 +1,8 @@
-#include "chat/interpreter.h"
+#include "chat/jinja/interpreter.h"
 
 #include "base/error.h"
-#include "chat/lexer.h"
-#include "chat/operators.h"
+#include "chat/jinja/lexer.h"
+#include "chat/jinja/operators.h"
 
 namespace agave::chat::jinja {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "chat/value.h"
+#include "chat/jinja/value.h"
 
 /// A parsed template: nodes in one array that name their children by index. Node 0 stands for "absent".
 namespace agave::chat::jinja {

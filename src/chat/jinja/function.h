@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "chat/value.h"
+#include "chat/jinja/value.h"
 
 /// The objects behind callable values, loops and variables. Only the interpreter makes and reads them.
 namespace agave::chat::jinja {

@@ -1,6 +1,6 @@
 // The items of a for, and what `loop` tells about them.
-#include "chat/interpreter.h"
-#include "chat/operators.h"
+#include "chat/jinja/interpreter.h"
+#include "chat/jinja/operators.h"
 
 namespace agave::chat::jinja {
 

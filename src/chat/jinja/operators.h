@@ -1,7 +1,7 @@
 #pragma once
 
-#include "chat/ast.h"
-#include "chat/value.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/value.h"
 
 /// Python's operators on values. All throw Failure where Python raises.
 namespace agave::chat::jinja {

@@ -1,18 +1,16 @@
 #include <cmath>
 #include <cstdio>
 
-#include "chat/interpreter.h"
-#include "chat/json.h"
-#include "chat/operators.h"
-#include "chat/text.h"
+#include "chat/jinja/interpreter.h"
+#include "chat/jinja/json.h"
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
 
 /// Jinja's built-in filters (jinja2, filters.py), but for random, urlize, wordwrap, striptags, xmlattr and
 /// pprint, and with Hugging Face's tojson.
 namespace agave::chat::jinja {
 
 namespace {
-
-using Places = const Value*;
 
 bool flag(const Value& value) {
     return is_true(value);
@@ -78,22 +76,26 @@ Value fold_case(Value value, bool case_sensitive) {
     return Value::string(text::lower(value.text()));
 }
 
-Value filter_abs(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_abs(const Call& call) {
+    const Value& v = call.self;
     if (v.is(Type::floating)) return Value::floating(std::fabs(v.to_floating()));
     if (v.is_integral() && v.to_integer() >= 0) return Value::integer(v.to_integer());
     return negate(v, Operator::subtract);
 }
 
-Value filter_attr(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_attr(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     as_string(a[0], "the name of an attribute");
     if (v.is_undefined()) fail_undefined(v);
     const Value found = own_attribute(v, a[0]);
     return found.is(Type::missing) ? Value::undefined(a[0], UndefinedReason::attribute) : found;
 }
 
-Value filter_batch(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_batch(const Call& call) {
+    const Value* a = call.places;
     const int64_t size = as_integer(a[0], "the size of a batch");
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     Value batches = new_generator(), batch = Value::new_list();
     const auto finish = [&] {
         push(batches, batch);
@@ -112,9 +114,10 @@ Value filter_batch(Interpreter&, const Value& v, Places a, const Arguments&) {
     return batches;
 }
 
-Value filter_slice(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_slice(const Call& call) {
+    const Value* a = call.places;
     const int64_t n = as_integer(a[0], "the number of slices");
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     if (n == 0) fail_value("the number of slices must not be zero");
     Value slices = new_generator();
     if (n < 0) return slices;
@@ -132,27 +135,35 @@ Value filter_slice(Interpreter&, const Value& v, Places a, const Arguments&) {
     return slices;
 }
 
-Value filter_capitalize(Interpreter&, const Value& v, Places, const Arguments&) {
-    const Value s = soft_string(v);
-    return like(s, text::capitalize(s.text()));
+enum CaseVariant : uint8_t { case_upper, case_lower, case_capitalize };
+
+Value filter_case(const Call& call) {
+    constexpr std::string (*changes[])(std::string_view) = {text::upper, text::lower, text::capitalize};
+    const Value s = soft_string(call.self);
+    return like(s, changes[call.variant](s.text()));
 }
 
-Value filter_center(Interpreter& interpreter, const Value& v, Places a, const Arguments&) {
-    const Value s = soft_string(v);
-    return call_method(interpreter, find_method(s, "center"), s,
+Value filter_center(const Call& call) {
+    const Value* a = call.places;
+    const Value s = soft_string(call.self);
+    return call_method(call.interpreter, find_method(s, "center"), s,
                        {{a[0].is(Type::missing) ? Value::integer(80) : a[0]}, {}});
 }
 
-Value filter_length(Interpreter&, const Value& v, Places, const Arguments&) {
-    return Value::integer(length(v));
+Value filter_length(const Call& call) {
+    return Value::integer(length(call.self));
 }
 
-Value filter_default(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_default(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     if (!v.is_undefined() && !(flag(a[1]) && !is_true(v))) return v;
     return a[0].is(Type::missing) ? Value::string("") : a[0];
 }
 
-Value filter_dictsort(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_dictsort(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     const std::string by = a[1].is(Type::missing) ? "key" : to_text(a[1]);
     if (by != "key" && by != "value") fail_value("dictsort sorts by 'key' or by 'value'");
     if (v.is_undefined()) fail_undefined(v);
@@ -165,15 +176,17 @@ Value filter_dictsort(Interpreter&, const Value& v, Places a, const Arguments&) 
     return sorted;
 }
 
-Value filter_escape(Interpreter&, const Value& v, Places, const Arguments&) {
-    return escape(v);
+Value filter_escape(const Call& call) {
+    return escape(call.self);
 }
 
-Value filter_forceescape(Interpreter&, const Value& v, Places, const Arguments&) {
-    return Value::string(text::html_escape(to_text(v)), true);
+Value filter_forceescape(const Call& call) {
+    return Value::string(text::html_escape(to_text(call.self)), true);
 }
 
-Value filter_filesizeformat(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_filesizeformat(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     if (!v.is_number()) fail_value("filesizeformat needs a number, not '%s'", type_name(v));
     const bool binary_units = flag(a[0]);
     const double base = binary_units ? 1024 : 1000, bytes = v.to_double();
@@ -192,7 +205,8 @@ Value filter_filesizeformat(Interpreter&, const Value& v, Places a, const Argume
     return Value::string(out);
 }
 
-Value filter_first(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_first(const Call& call) {
+    const Value& v = call.self;
     if (v.is_list(ListKind::generator)) {
         ListObject& list = v.list_object();
         return list.position < list.items.size() ? list.items[list.position++] : empty_sequence();
@@ -202,7 +216,8 @@ Value filter_first(Interpreter&, const Value& v, Places, const Arguments&) {
     return items.items().empty() ? empty_sequence() : items.items()[0];
 }
 
-Value filter_last(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_last(const Call& call) {
+    const Value& v = call.self;
     if (v.is_list(ListKind::generator)) fail_value("a generator has no last item; make it a list first");
     const Value items = iterate(v);
     return items.items().empty() ? empty_sequence() : items.items().back();
@@ -263,7 +278,9 @@ Value truncate(double number) {
     return Value::integer(static_cast<int64_t>(number));
 }
 
-Value filter_int(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_int(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     const Value otherwise = a[0].is(Type::missing) ? Value::integer(0) : a[0];
     if (v.is_undefined()) fail_undefined(v);
     if (v.is_integral()) return Value::integer(v.to_integer());
@@ -281,7 +298,9 @@ Value filter_int(Interpreter&, const Value& v, Places a, const Arguments&) {
     return std::isnan(number) ? otherwise : truncate(number);
 }
 
-Value filter_float(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_float(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     double number = 0;
     if (v.is_undefined()) fail_undefined(v);
     if (v.is_number()) return Value::floating(v.to_double());
@@ -289,7 +308,9 @@ Value filter_float(Interpreter&, const Value& v, Places a, const Arguments&) {
     return a[0].is(Type::missing) ? Value::floating(0) : a[0];
 }
 
-Value filter_format(Interpreter&, const Value& v, Places, const Arguments& arguments) {
+Value filter_format(const Call& call) {
+    const Value& v = call.self;
+    const Arguments& arguments = call.arguments;
     if (!arguments.positional.empty() && !arguments.keyword.empty())
         fail_value("format takes arguments by position or by name, not both");
     if (arguments.keyword.empty())
@@ -300,9 +321,10 @@ Value filter_format(Interpreter&, const Value& v, Places, const Arguments& argum
     return format_percent(soft_string(v), names);
 }
 
-Value filter_groupby(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_groupby(const Call& call) {
+    const Value* a = call.places;
     const AttributeGetter getter(a[0], a[1].is(Type::missing) ? Value::none() : a[1]);
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     Value keys = Value::new_list(), groups = Value::new_list(), group = Value::new_list();
     for (const Value& item : items.items()) push(keys, fold_case(getter.get(item), flag(a[2])));
     const std::vector<uint32_t> order = sorted_order(keys.items(), false);
@@ -316,7 +338,9 @@ Value filter_groupby(Interpreter&, const Value& v, Places a, const Arguments&) {
     return groups;
 }
 
-Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_indent(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     as_string(v, "the text to indent");
     std::string indent(a[0].is(Type::string) ? a[0].text() : std::string_view());
     if (!a[0].is(Type::string)) {
@@ -337,16 +361,18 @@ Value filter_indent(Interpreter&, const Value& v, Places a, const Arguments&) {
     return like(v, std::move(out));
 }
 
-Value filter_items(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_items(const Call& call) {
+    const Value& v = call.self;
     if (v.is_undefined()) return new_generator();
     if (!v.is(Type::dict)) fail_value("items needs a dict, not '%s'", type_name(v));
     return items_of(v.dict_object(), ListKind::generator);
 }
 
-Value filter_join(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_join(const Call& call) {
+    const Value* a = call.places;
     const AttributeGetter getter(a[1]);
     const std::string separator = a[0].is(Type::missing) ? std::string() : to_text(a[0]);
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     std::string out;
     for (size_t i = 0; i < items.items().size(); i++) {
         const size_t before = out.size();
@@ -358,19 +384,9 @@ Value filter_join(Interpreter&, const Value& v, Places a, const Arguments&) {
     return Value::string(std::move(out));
 }
 
-Value filter_list(Interpreter&, const Value& v, Places, const Arguments&) {
-    const Value items = iterate(v);
+Value filter_list(const Call& call) {
+    const Value items = iterate(call.self);
     return items.is_list(ListKind::list) ? items : Value::list_of(items.items().data(), items.items().size());
-}
-
-Value filter_lower(Interpreter&, const Value& v, Places, const Arguments&) {
-    const Value s = soft_string(v);
-    return like(s, text::lower(s.text()));
-}
-
-Value filter_upper(Interpreter&, const Value& v, Places, const Arguments&) {
-    const Value s = soft_string(v);
-    return like(s, text::upper(s.text()));
 }
 
 const Value* keyword(const Arguments& arguments, std::string_view name) {
@@ -388,7 +404,9 @@ Arguments rest_of(const Arguments& arguments, size_t n) {
     return rest;
 }
 
-Value filter_map(Interpreter& interpreter, const Value& v, Places, const Arguments& arguments) {
+Value filter_map(const Call& call) {
+    const Value& v = call.self;
+    const Arguments& arguments = call.arguments;
     Value mapped = new_generator();
     if (!is_true(v)) return mapped;
     const Value* path = arguments.positional.empty() ? keyword(arguments, "attribute") : nullptr;
@@ -409,14 +427,19 @@ Value filter_map(Interpreter& interpreter, const Value& v, Places, const Argumen
     const Value items = iterate(v);
     for (const Value& item : items.items()) {
         spend(1);
-        push(mapped, call_filter(interpreter, filter, item, rest));
+        push(mapped, call_filter(call.interpreter, filter, item, rest));
     }
     return mapped;
 }
 
+enum SelectVariant : uint8_t { select_by_attribute = 1, select_not = 2 };
+
 /// select, reject (by a test of the item) and selectattr, rejectattr (of an attribute).
-Value select(Interpreter& interpreter, const Value& v, const Arguments& arguments, bool by_attribute,
-             bool wanted) {
+Value filter_select(const Call& call) {
+    const Value& v = call.self;
+    const Arguments& arguments = call.arguments;
+    const bool by_attribute = call.variant & select_by_attribute;
+    const bool wanted = !(call.variant & select_not);
     Value chosen = new_generator();
     if (!is_true(v)) return chosen;
     if (by_attribute && arguments.positional.empty()) fail_value("the name of the attribute is missing");
@@ -432,28 +455,20 @@ Value select(Interpreter& interpreter, const Value& v, const Arguments& argument
     for (const Value& item : items.items()) {
         spend(1);
         const Value tested = getter.get(item);
-        if ((with_test ? call_test(interpreter, test, tested, rest) : is_true(tested)) == wanted)
+        if ((with_test ? call_test(call.interpreter, test, tested, rest) : is_true(tested)) == wanted)
             push(chosen, item);
     }
     return chosen;
 }
 
-Value filter_select(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
-    return select(i, v, arguments, false, true);
-}
-Value filter_reject(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
-    return select(i, v, arguments, false, false);
-}
-Value filter_selectattr(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
-    return select(i, v, arguments, true, true);
-}
-Value filter_rejectattr(Interpreter& i, const Value& v, Places, const Arguments& arguments) {
-    return select(i, v, arguments, true, false);
-}
+enum ExtremeVariant : uint8_t { extreme_smallest, extreme_largest };
 
-Value extreme(const Value& v, Places a, bool largest) {
+/// min and max.
+Value filter_extreme(const Call& call) {
+    const Value* a = call.places;
+    const bool largest = call.variant == extreme_largest;
     const AttributeGetter getter(a[1]);
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     if (items.items().empty()) return empty_sequence();
     size_t best = 0;
     Value best_key;
@@ -467,21 +482,16 @@ Value extreme(const Value& v, Places a, bool largest) {
     return items.items()[best];
 }
 
-Value filter_min(Interpreter&, const Value& v, Places a, const Arguments&) {
-    return extreme(v, a, false);
-}
-Value filter_max(Interpreter&, const Value& v, Places a, const Arguments&) {
-    return extreme(v, a, true);
-}
-
-Value filter_replace(Interpreter& interpreter, const Value& v, Places a, const Arguments&) {
-    const Value s = Value::string(to_text(v));
+Value filter_replace(const Call& call) {
+    const Value* a = call.places;
+    const Value s = Value::string(to_text(call.self));
     const Value count = absent(a[2]) ? Value::integer(-1) : a[2];
-    return call_method(interpreter, find_method(s, "replace"), s,
+    return call_method(call.interpreter, find_method(s, "replace"), s,
                        {{Value::string(to_text(a[0])), Value::string(to_text(a[1])), count}, {}});
 }
 
-Value filter_reverse(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_reverse(const Call& call) {
+    const Value& v = call.self;
     if (v.is(Type::string)) return slice(v, Value::missing(), Value::missing(), Value::integer(-1));
     const bool is_generator = v.is_list(ListKind::generator);
     const Value items = iterate(v);
@@ -494,7 +504,9 @@ double power_of_ten(int64_t exponent) {
     return std::pow(10.0, static_cast<double>(exponent));
 }
 
-Value filter_round(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_round(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     const int64_t precision = integer_or(a[0], 0, "the precision of round");
     const std::string method = a[1].is(Type::missing) ? "common" : to_text(a[1]);
     const bool common = method == "common";
@@ -524,12 +536,14 @@ Value filter_round(Interpreter&, const Value& v, Places a, const Arguments&) {
     return v.is_integral() ? truncate(rounded) : Value::floating(rounded);
 }
 
-Value filter_safe(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_safe(const Call& call) {
+    const Value& v = call.self;
     return v.is_markup() ? v : Value::string(to_text(v), true);
 }
 
-Value filter_sort(Interpreter&, const Value& v, Places a, const Arguments&) {
-    const Value items = iterate(v);
+Value filter_sort(const Call& call) {
+    const Value* a = call.places;
+    const Value items = iterate(call.self);
     Value keys = Value::new_list(), sorted = Value::new_list();
     for (const Value& item : items.items()) {
         Value key = Value::new_list();
@@ -548,15 +562,16 @@ Value filter_sort(Interpreter&, const Value& v, Places a, const Arguments&) {
     return sorted;
 }
 
-Value filter_string(Interpreter&, const Value& v, Places, const Arguments&) {
-    return soft_string(v);
+Value filter_string(const Call& call) {
+    return soft_string(call.self);
 }
 
-Value filter_sum(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_sum(const Call& call) {
+    const Value* a = call.places;
     const AttributeGetter getter(a[0]);
     Value total = a[1].is(Type::missing) ? Value::integer(0) : a[1];
     if (total.is(Type::string)) fail_value("sum does not add strings");
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     for (const Value& item : items.items()) {
         spend(1);
         total = binary(Operator::add, total, getter.get(item));
@@ -564,8 +579,8 @@ Value filter_sum(Interpreter&, const Value& v, Places a, const Arguments&) {
     return total;
 }
 
-Value filter_title(Interpreter&, const Value& v, Places, const Arguments&) {
-    const Value s = soft_string(v);
+Value filter_title(const Call& call) {
+    const Value s = soft_string(call.self);
     std::string out, word;
     const auto finish = [&] {
         if (word.empty()) return;
@@ -585,7 +600,8 @@ Value filter_title(Interpreter&, const Value& v, Places, const Arguments&) {
     return Value::string(std::move(out));
 }
 
-Value filter_tojson(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_tojson(const Call& call) {
+    const Value* a = call.places;
     JsonStyle style;
     style.ensure_ascii = flag(a[0]);
     style.multi_line = !absent(a[1]);
@@ -605,18 +621,21 @@ Value filter_tojson(Interpreter&, const Value& v, Places a, const Arguments&) {
         style.key_separator = as_string(separators.items()[1], "a separator of tojson");
     }
     std::string out;
-    append_json(out, v, style);
+    append_json(out, call.self, style);
     return Value::string(std::move(out));
 }
 
-Value filter_trim(Interpreter&, const Value& v, Places a, const Arguments&) {
-    const Value s = soft_string(v);
+Value filter_trim(const Call& call) {
+    const Value* a = call.places;
+    const Value s = soft_string(call.self);
     std::string_view characters;
     if (!absent(a[0])) characters = as_string(a[0], "the characters to trim");
     return like(s, std::string(text::strip(s.text(), absent(a[0]) ? nullptr : &characters, true, true)));
 }
 
-Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_truncate(const Call& call) {
+    const Value& v = call.self;
+    const Value* a = call.places;
     const int64_t limit = integer_or(a[0], 255, "the length of truncate");
     const int64_t leeway = absent(a[3]) ? 5 : as_integer(a[3], "the leeway of truncate");
     const Value end = a[2].is(Type::missing) ? Value::string("...") : a[2];
@@ -633,9 +652,10 @@ Value filter_truncate(Interpreter&, const Value& v, Places a, const Arguments&) 
     return concatenate(cut, end);
 }
 
-Value filter_unique(Interpreter&, const Value& v, Places a, const Arguments&) {
+Value filter_unique(const Call& call) {
+    const Value* a = call.places;
     const AttributeGetter getter(a[1]);
-    const Value items = iterate(v);
+    const Value items = iterate(call.self);
     Value seen = Value::dict();
     Value unique = new_generator();
     for (const Value& item : items.items()) {
@@ -666,7 +686,8 @@ void append_quoted(std::string& out, const Value& value, bool for_query) {
     }
 }
 
-Value filter_urlencode(Interpreter&, const Value& v, Places, const Arguments&) {
+Value filter_urlencode(const Call& call) {
+    const Value& v = call.self;
     std::string out;
     if (v.is(Type::string) || !is_iterable(v)) {
         append_quoted(out, v, false);
@@ -684,8 +705,8 @@ Value filter_urlencode(Interpreter&, const Value& v, Places, const Arguments&) {
     return Value::string(std::move(out));
 }
 
-Value filter_wordcount(Interpreter&, const Value& v, Places, const Arguments&) {
-    const std::string content = to_text(v);
+Value filter_wordcount(const Call& call) {
+    const std::string content = to_text(call.self);
     int64_t count = 0;
     bool in_word = false;
     for (size_t position = 0; position < content.size();) {
@@ -701,7 +722,7 @@ constexpr Builtin filters[] = {
     {"abs", filter_abs},
     {"attr name", filter_attr},
     {"batch linecount fill_with?", filter_batch},
-    {"capitalize", filter_capitalize},
+    {"capitalize", filter_case, case_capitalize},
     {"center width?", filter_center},
     {"count", filter_length},
     {"d default_value? boolean?", filter_default},
@@ -722,18 +743,18 @@ constexpr Builtin filters[] = {
     {"last", filter_last},
     {"length", filter_length},
     {"list", filter_list},
-    {"lower", filter_lower},
+    {"lower", filter_case, case_lower},
     {"map *", filter_map},
-    {"max case_sensitive? attribute?", filter_max},
-    {"min case_sensitive? attribute?", filter_min},
-    {"reject *", filter_reject},
-    {"rejectattr *", filter_rejectattr},
+    {"max case_sensitive? attribute?", filter_extreme, extreme_largest},
+    {"min case_sensitive? attribute?", filter_extreme, extreme_smallest},
+    {"reject *", filter_select, select_not},
+    {"rejectattr *", filter_select, select_by_attribute | select_not},
     {"replace old new count?", filter_replace},
     {"reverse", filter_reverse},
     {"round precision? method?", filter_round},
     {"safe", filter_safe},
     {"select *", filter_select},
-    {"selectattr *", filter_selectattr},
+    {"selectattr *", filter_select, select_by_attribute},
     {"slice slices fill_with?", filter_slice},
     {"sort reverse? case_sensitive? attribute?", filter_sort},
     {"string", filter_string},
@@ -743,7 +764,7 @@ constexpr Builtin filters[] = {
     {"trim chars?", filter_trim},
     {"truncate length? killwords? end? leeway?", filter_truncate},
     {"unique case_sensitive? attribute?", filter_unique},
-    {"upper", filter_upper},
+    {"upper", filter_case, case_upper},
     {"urlencode", filter_urlencode},
     {"wordcount", filter_wordcount},
 };

@@ -1,5 +1,5 @@
-#include "chat/interpreter.h"
-#include "chat/operators.h"
+#include "chat/jinja/interpreter.h"
+#include "chat/jinja/operators.h"
 
 namespace agave::chat::jinja {
 

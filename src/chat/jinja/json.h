@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "chat/value.h"
+#include "chat/jinja/value.h"
 
 namespace agave::chat::jinja {
 

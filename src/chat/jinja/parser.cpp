@@ -1,4 +1,4 @@
-#include "chat/parser.h"
+#include "chat/jinja/parser.h"
 
 namespace agave::chat::jinja {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "chat/ast.h"
-#include "chat/value.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/value.h"
 
 /// An interpreter for Jinja2 templates as chat templates use it: with the settings of Hugging Face
 /// transformers (ImmutableSandboxedEnvironment, trim_blocks, lstrip_blocks, loop controls, the `generation`

@@ -1,8 +1,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "chat/operators.h"
-#include "chat/text.h"
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
 
 /// Python's two ways to format: text % values and text.format(values).
 namespace agave::chat::jinja {

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "chat/value.h"
+#include "chat/jinja/value.h"
 
 /// The functions, filters, tests and methods that templates can call.
 namespace agave::chat::jinja {
@@ -19,12 +19,21 @@ struct Arguments {
 
 constexpr size_t max_parameters = 6;
 
+/// What a builtin is called with.
+struct Call {
+    Interpreter& interpreter;
+    const Value& self;           ///< the object of a method, the input of a filter
+    const Value* places;         ///< the arguments, at the places of the signature
+    const Arguments& arguments;  ///< the same as they came
+    uint8_t variant;             ///< Builtin::variant
+};
+
 /// A builtin: its name and signature (see bind_arguments), or * for arguments as they came, and its function,
 /// which is null for one that Python has and chat templates do not need.
 struct Builtin {
     const char* declaration;
-    Value (*function)(Interpreter& interpreter, const Value& self, const Value* places,
-                      const Arguments& arguments);
+    Value (*function)(const Call& call);
+    uint8_t variant = 0;  ///< where one function stands for several
 };
 
 /// Index + 1 of a builtin by its name, or 0.

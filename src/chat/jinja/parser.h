@@ -1,7 +1,7 @@
 #pragma once
 
-#include "chat/ast.h"
-#include "chat/lexer.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/lexer.h"
 
 namespace agave::chat::jinja {
 

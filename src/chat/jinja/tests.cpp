@@ -1,9 +1,9 @@
 #include <cmath>
 
-#include "chat/ast.h"
-#include "chat/builtins.h"
-#include "chat/operators.h"
-#include "chat/text.h"
+#include "chat/jinja/ast.h"
+#include "chat/jinja/builtins.h"
+#include "chat/jinja/operators.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat::jinja {
 

@@ -1,6 +1,6 @@
-#include "chat/parser.h"
+#include "chat/jinja/parser.h"
 
-#include "chat/text.h"
+#include "chat/jinja/text.h"
 
 namespace agave::chat::jinja {
 
