@@ -100,5 +100,19 @@ TEST(Json, RefusesEveryTruncation) {
     EXPECT_EQ(problem(text), "");
 }
 
+TEST(Json, OfARequestIsStrict) {
+    const auto parse = [](const char* text) { return Json(text, "it", JsonSource::request).root().kind(); };
+    for (const char* bad : {"NaN", "[Infinity]", "-Infinity", "[18446744073709551616]", "[1,]"}) try {
+            parse(bad);
+            ADD_FAILURE() << bad;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::usage) << bad;
+            EXPECT_TRUE(std::string_view(error.what()).starts_with("it is not valid JSON: line 1, column"))
+                << error.what();
+        }
+    EXPECT_EQ(parse(R"({"a": 1, "a": 2})"), JsonKind::object);
+    EXPECT_EQ(parse("-9223372036854775808"), JsonKind::integer);
+}
+
 }  // namespace
 }  // namespace agave

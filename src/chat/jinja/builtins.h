@@ -36,8 +36,13 @@ struct Builtin {
     uint8_t variant = 0;  ///< where one function stands for several
 };
 
+struct BuiltinTable {
+    const Builtin* rows;
+    size_t size;
+};
+
 /// Index + 1 of a builtin by its name, or 0.
-uint32_t find_builtin(const Builtin* builtins, size_t n, std::string_view name);
+uint32_t find_builtin(const BuiltinTable& table, std::string_view name);
 Value call_builtin(const Builtin& builtin, Interpreter& interpreter, const Value& self,
                    const Arguments& arguments);
 
@@ -46,7 +51,7 @@ Value call_builtin(const Builtin& builtin, Interpreter& interpreter, const Value
 void bind_arguments(std::string_view signature, const Arguments& arguments, Value* places,
                     std::string_view name);
 
-/// Index + 1 of a filter, test, method or global, 0 for an unknown one.
+/// The number of a filter, test, method or global, 0 for an unknown one.
 uint32_t find_filter(std::string_view name);
 uint32_t find_test(std::string_view name);
 uint32_t find_global(std::string_view name);

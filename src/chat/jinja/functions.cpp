@@ -37,9 +37,9 @@ void bind_arguments(std::string_view signature, const Arguments& arguments, Valu
         fail_value("%.*s() does not take one of the named arguments", label(), name.data());
 }
 
-uint32_t find_builtin(const Builtin* builtins, size_t n, std::string_view name) {
-    for (uint32_t i = 0; i < n; i++) {
-        const std::string_view declaration = builtins[i].declaration;
+uint32_t find_builtin(const BuiltinTable& table, std::string_view name) {
+    for (uint32_t i = 0; i < table.size; i++) {
+        const std::string_view declaration = table.rows[i].declaration;
         if (declaration.starts_with(name) &&
             (declaration.size() == name.size() || declaration[name.size()] == ' '))
             return i + 1;
@@ -152,7 +152,7 @@ constexpr Builtin globals[] = {
 }  // namespace
 
 uint32_t find_global(std::string_view name) {
-    return find_builtin(globals, std::size(globals), name);
+    return find_builtin({globals, std::size(globals)}, name);
 }
 
 Value call_global(Interpreter& interpreter, uint32_t global, const Arguments& arguments) {
