@@ -1,6 +1,6 @@
 #include "sampling/file_defaults.h"
 
-#include <charconv>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -23,10 +23,14 @@ constexpr FileDefault rows[] = {
 
 double FileDefault::value(const SamplingParameters& parameters) const {
     if (integer) return parameters.*integer;
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, parameters.*number).ptr;
+    // Not std::to_chars, which for floats brings 127 KB of tables.
+    const float number_value = parameters.*number;
     double decimal = 0;
-    std::from_chars(digits, end, decimal);
+    for (int n_digits = 6; n_digits <= 9; n_digits++) {
+        decimal =
+            std::strtod(strprintf("%.*g", n_digits, static_cast<double>(number_value)).c_str(), nullptr);
+        if (static_cast<float>(decimal) == number_value) break;
+    }
     return decimal;
 }
 
