@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kShownElements = 256;
 
 struct FormatCount {
-    const FormatInfo* info;
+    const char* name;
     uint64_t n_tensors = 0, n_weights = 0, n_bytes = 0;
 };
 
@@ -45,18 +45,20 @@ struct Summary {
 
 Summary summarize(const ModelFile& file) {
     Summary summary;
-    for (const FormatInfo& info : formats()) summary.formats.push_back({&info});
     for (const Tensor& tensor : file.tensors()) {
-        FormatCount& count = summary.formats[static_cast<size_t>(tensor.format)];
+        const std::string_view name = tensor.format_name();
+        const auto found = std::find_if(summary.formats.begin(), summary.formats.end(),
+                                        [&](const FormatCount& count) { return count.name == name; });
+        if (found == summary.formats.end()) summary.formats.push_back({tensor.format_name()});
+        FormatCount& count = found == summary.formats.end() ? summary.formats.back() : *found;
         count.n_tensors++;
         count.n_weights += static_cast<uint64_t>(tensor.n_elements());
         count.n_bytes += tensor.n_bytes;
         summary.n_weights += static_cast<uint64_t>(tensor.n_elements());
         summary.weight_bytes += tensor.n_bytes;
     }
-    std::erase_if(summary.formats, [](const FormatCount& count) { return count.n_tensors == 0; });
-    std::sort(summary.formats.begin(), summary.formats.end(),
-              [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
+    std::stable_sort(summary.formats.begin(), summary.formats.end(),
+                     [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
     return summary;
 }
 
@@ -165,7 +167,7 @@ void print_text(const ModelFile& file, const Summary& summary, const MemoryUse& 
     print_chat(metadata);
     print("\nweight formats\n");
     for (const FormatCount& count : summary.formats)
-        printf_out("  %-8s %6llu tensors  %14s weights  %10s\n", count.info->name,
+        printf_out("  %-8s %6llu tensors  %14s weights  %10s\n", count.name,
                    static_cast<unsigned long long>(count.n_tensors), count_text(count.n_weights).c_str(),
                    bytes_text(static_cast<double>(count.n_bytes)).c_str());
 
@@ -196,9 +198,8 @@ void print_text(const ModelFile& file, const Summary& summary, const MemoryUse& 
     if (!list_tensors) return;
     print("\ntensors\n");
     for (const Tensor& tensor : file.tensors())
-        printf_out("  %-40s %-6s %20s  %10s\n", printable(tensor.name, 200).c_str(),
-                   format_info(tensor.format).name, shape_text(tensor).c_str(),
-                   bytes_text(static_cast<double>(tensor.n_bytes)).c_str());
+        printf_out("  %-40s %-6s %20s  %10s\n", printable(tensor.name, 200).c_str(), tensor.format_name(),
+                   shape_text(tensor).c_str(), bytes_text(static_cast<double>(tensor.n_bytes)).c_str());
 }
 
 void write_memory(JsonWriter& json, const Summary& summary, const MemoryUse& use) {
@@ -225,7 +226,7 @@ void write_memory(JsonWriter& json, const Summary& summary, const MemoryUse& use
 void write_tensor(JsonWriter& json, const Tensor& tensor) {
     json.begin_object();
     json.member("name", tensor.name);
-    json.member("format", format_info(tensor.format).name);
+    json.member("format", tensor.format_name());
     json.key("shape");
     json.begin_array();
     for (int i = 0; i < tensor.n_dims; i++) json.value(tensor.shape[static_cast<size_t>(i)]);
@@ -255,7 +256,7 @@ void print_json(const ModelFile& file, const Summary& summary, const MemoryUse& 
     json.begin_array();
     for (const FormatCount& count : summary.formats) {
         json.begin_object();
-        json.member("format", count.info->name);
+        json.member("format", count.name);
         json.member("tensors", count.n_tensors);
         json.member("weights", count.n_weights);
         json.member("bytes", count.n_bytes);

@@ -55,6 +55,13 @@ void ModelFile::will_need() const {
 }
 
 void decode_rows(const Tensor& tensor, int64_t first_row, int64_t n_rows, float* out) {
+    if (tensor.scaled) {
+        for (int64_t i = 0; i < n_rows; i++)
+            tensor.scaled->format->decode_row(*tensor.scaled,
+                                              tensor.scaled_row + (first_row + i) * tensor.scaled_step,
+                                              out + i * tensor.row_elements());
+        return;
+    }
     if (!tensor.parts) {
         format_info(tensor.format)
             .decode(tensor.data + static_cast<size_t>(first_row) * tensor.row_bytes(), out,

@@ -13,6 +13,7 @@
 
 #include "base/mapped_file.h"
 #include "quant/format.h"
+#include "quant/scaled.h"
 
 namespace agave {
 
@@ -28,7 +29,17 @@ struct Tensor {
     /// shape[2] matrices that lie apart, each a tensor of its own (experts, as Hugging Face stores them);
     /// nullptr: everything lies at `data`.
     const Tensor* parts = nullptr;
+    /// A matrix whose scales lie apart: row i is row scaled_row + i * scaled_step of it. `format` is then
+    /// what it decodes to, F32, and `data` nullptr; nullptr: an ordinary tensor.
+    const ScaledMatrix* scaled = nullptr;
+    int64_t scaled_row = 0;
+    int64_t scaled_step = 1;
 
+    /// The weight format as people call it.
+    const char* format_name() const {
+        const ScaledMatrix* matrix = parts ? parts->scaled : scaled;
+        return matrix ? matrix->format->name : format_info(format).name;
+    }
     int64_t row_elements() const { return shape[0]; }
     int64_t n_rows() const { return shape[1] * shape[2] * shape[3]; }
     int64_t n_elements() const { return shape[0] * n_rows(); }

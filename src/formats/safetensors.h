@@ -9,6 +9,8 @@
 
 namespace agave {
 
+struct ScaledMatrix;
+
 /// The element types of SafeTensors, as its header spells them.
 enum class SafeType : uint8_t {
     f64,
@@ -49,6 +51,9 @@ struct SafeTensor {
     const std::byte* data = nullptr;        ///< in the parsed bytes; not necessarily aligned
     size_t n_bytes = 0;
     uint32_t file = 0;  ///< which of several files holds it
+    /// Set by join_scaled_tensors(): the matrix that this tensor's weights, scales and zero points are.
+    /// `shape` is then the matrix's, and data is nullptr.
+    const ScaledMatrix* scaled = nullptr;
 
     int64_t n_elements() const;
 };

@@ -25,9 +25,9 @@ void check_vector(const Tensor& weight, int64_t length) {
         fail(ErrorKind::bad_file, "tensor '%s' has %lld entries, expected %lld",
              printable(weight.name).c_str(), static_cast<long long>(weight.n_elements()),
              static_cast<long long>(length));
-    if (weight.format != Format::f32)
+    if (weight.format != Format::f32 || !weight.data)
         fail(ErrorKind::unsupported, "tensor '%s' is stored as %s, expected F32",
-             printable(weight.name).c_str(), format_info(weight.format).name);
+             printable(weight.name).c_str(), weight.format_name());
 }
 
 }  // namespace
@@ -258,7 +258,8 @@ const Tensor& Graph::row_range(const Tensor& matrix, int64_t begin, int64_t n_ro
     Tensor& view = *views_.back();
     view.n_dims = 2;
     view.shape = {matrix.shape[0], n_rows, 1, 1};
-    view.data = matrix.data + static_cast<size_t>(begin) * matrix.row_bytes();
+    view.scaled_row += begin * matrix.scaled_step;
+    if (matrix.data) view.data = matrix.data + static_cast<size_t>(begin) * matrix.row_bytes();
     view.n_bytes = static_cast<size_t>(n_rows) * matrix.row_bytes();
     return view;
 }

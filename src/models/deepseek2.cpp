@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -132,6 +133,118 @@ void build_deepseek2(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"layers.*.self_attn.q_a_proj", "blk.*.attn_q_a"},
+    {"layers.*.self_attn.q_a_layernorm", "blk.*.attn_q_a_norm"},
+    {"layers.*.self_attn.q_b_proj", "blk.*.attn_q_b"},
+    {"layers.*.self_attn.kv_a_proj_with_mqa", "blk.*.attn_kv_a_mqa"},
+    {"layers.*.self_attn.kv_a_layernorm", "blk.*.attn_kv_a_norm"},
+    {"layers.*.self_attn.kv_b_proj", "blk.*.attn_kv_b"},
+};
+
+/// The rows of each head's keys in kv_b_proj, turned to columns as the absorbed form needs them; float32 in
+/// memory of their own.
+Tensor transposed_keys(Translation& t, const Tensor& kv_b, int64_t n_heads, int64_t nope, int64_t value) {
+    const int64_t k = kv_b.row_elements();
+    auto turned = std::make_shared<std::vector<float>>(static_cast<size_t>(n_heads * nope * k));
+    std::vector<float> row(static_cast<size_t>(k));
+    for (int64_t head = 0; head < n_heads; head++)
+        for (int64_t i = 0; i < nope; i++) {
+            decode_rows(kv_b, head * (nope + value) + i, 1, row.data());
+            for (int64_t j = 0; j < k; j++)
+                (*turned)[static_cast<size_t>((head * k + j) * nope + i)] = row[static_cast<size_t>(j)];
+        }
+    Tensor keys;
+    keys.n_dims = 3;
+    keys.shape = {nope, k, n_heads, 1};
+    keys.data = reinterpret_cast<const std::byte*>(turned->data());
+    keys.n_bytes = turned->size() * sizeof(float);
+    t.keep(std::move(turned));
+    return keys;
+}
+
+/// The rows of each head's values in kv_b_proj, where they are.
+Tensor head_values(Translation& t, const Tensor& kv_b, int64_t n_heads, int64_t nope, int64_t value) {
+    auto heads = std::make_shared<std::vector<Tensor>>(static_cast<size_t>(n_heads), kv_b);
+    for (int64_t head = 0; head < n_heads; head++) {
+        Tensor& part = (*heads)[static_cast<size_t>(head)];
+        const int64_t first = head * (nope + value) + nope;
+        part.shape[1] = value;
+        part.scaled_row = first;
+        if (part.data) part.data += static_cast<size_t>(first) * kv_b.row_bytes();
+        part.n_bytes = kv_b.n_bytes / static_cast<size_t>(n_heads * (nope + value) / value);
+    }
+    Tensor values = kv_b;
+    values.data = nullptr;
+    values.scaled = nullptr;
+    values.n_dims = 3;
+    values.shape = {kv_b.row_elements(), value, n_heads, 1};
+    values.n_bytes = heads->front().n_bytes * static_cast<size_t>(n_heads);
+    values.parts = heads->data();
+    t.keep(std::move(heads));
+    return values;
+}
+
+/// kv_b_proj becomes attn_k_b and attn_v_b.
+void split_kv_b(Translation& t, int64_t n_heads, int64_t nope, int64_t value) {
+    constexpr std::string_view suffix = "attn_kv_b.weight";
+    std::vector<Tensor> made;
+    for (Tensor& tensor : t.tensors()) {
+        if (!tensor.name.ends_with(suffix)) {
+            made.push_back(std::move(tensor));
+            continue;
+        }
+        if (tensor.n_dims != 2 || tensor.shape[1] != n_heads * (nope + value))
+            fail(ErrorKind::bad_file, "'%s': tensor '%s' has %lld rows, expected %lld",
+                 t.config_path().c_str(), printable(tensor.name).c_str(),
+                 static_cast<long long>(tensor.n_rows()), static_cast<long long>(n_heads * (nope + value)));
+        const std::string layer = tensor.name.substr(0, tensor.name.size() - suffix.size());
+        made.push_back(transposed_keys(t, tensor, n_heads, nope, value));
+        made.back().name = layer + "attn_k_b.weight";
+        made.push_back(head_values(t, tensor, n_heads, nope, value));
+        made.back().name = layer + "attn_v_b.weight";
+    }
+    t.tensors() = std::move(made);
+}
+
+int64_t size_in_config(const Translation& t, const char* name, int64_t fallback) {
+    const int64_t size = t.integer_or(name, fallback);
+    if (size < 1 || size > 1 << 16)
+        fail(ErrorKind::bad_file, "'%s': '%s' is %lld; expected 1 to 65536", t.config_path().c_str(), name,
+             static_cast<long long>(size));
+    return size;
+}
+
+}  // namespace
+
+void translate_deepseek2(Translation& t) {
+    if (!t.boolean_or("rope_interleave", true)) t.refuse("rope_interleave", "false");
+    translate_decoder(t, {.same_heads = false});
+    const int64_t n_heads = size_in_config(t, "num_attention_heads", 0);
+    const int64_t nope = size_in_config(t, "qk_nope_head_dim", 192);
+    const int64_t rope = size_in_config(t, "qk_rope_head_dim", 64);
+    const int64_t value = size_in_config(t, "v_head_dim", 256);
+    const int64_t kv_lora = size_in_config(t, "kv_lora_rank", 512);
+    if (t.config("q_lora_rank")) t.add_integer("attention.q_lora_rank", t.integer("q_lora_rank"));
+    t.add_integer("attention.kv_lora_rank", kv_lora);
+    t.add_integer("attention.head_count_kv", 1);
+    t.add_integer("attention.key_length", kv_lora + rope);
+    t.add_integer("attention.value_length", kv_lora);
+    t.add_integer("attention.key_length_mla", nope + rope);
+    t.add_integer("attention.value_length_mla", value);
+    if (t.config("intermediate_size")) t.add_integer("feed_forward_length", t.integer("intermediate_size"));
+    translate_rope(t, rope);
+    translate_mixture(t);
+    translate_leading_dense(t, 1);
+    if (t.text_or("scoring_func", "sigmoid") != "sigmoid") t.refuse("scoring_func", "another than 'sigmoid'");
+    t.add_integer("expert_gating_func", 2);
+    t.add("expert_weights_norm", t.boolean_or("norm_topk_prob", true));
+    t.add_tensors({own_names, kMixtureNames, kDecoderNames});
+    split_kv_b(t, n_heads, nope, value);
 }
 
 }  // namespace agave

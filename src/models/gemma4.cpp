@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -207,6 +209,100 @@ void build_gemma4(const ModelFile& file, Model& model) {
     const double softcap = metadata.number_or(key(model, "final_logit_softcapping"), 0.0);
     if (softcap != 0) logits = g.softcap(logits, static_cast<float>(softcap));
     g.set_logits(logits);
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"embed_tokens_per_layer", "per_layer_token_embd"},
+    {"per_layer_model_projection", "per_layer_model_proj"},
+    {"per_layer_projection_norm", "per_layer_proj_norm"},
+    {"layers.*.layer_scalar", "blk.*.layer_output_scale.weight"},
+    {"layers.*.per_layer_input_gate", "blk.*.inp_gate"},
+    {"layers.*.per_layer_projection", "blk.*.proj"},
+    {"layers.*.post_per_layer_input_norm", "blk.*.post_norm"},
+    {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm"},
+    {"layers.*.pre_feedforward_layernorm", "blk.*.ffn_norm"},
+    {"layers.*.pre_feedforward_layernorm_2", "blk.*.pre_ffw_norm_2"},
+    {"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm"},
+    {"layers.*.post_feedforward_layernorm_1", "blk.*.post_ffw_norm_1"},
+    {"layers.*.post_feedforward_layernorm_2", "blk.*.post_ffw_norm_2"},
+    {"layers.*.router.proj", "blk.*.ffn_gate_inp"},
+    {"layers.*.router.scale", "blk.*.ffn_gate_inp.scale"},
+    {"layers.*.router.per_expert_scale", "blk.*.ffn_down_exps.scale"},
+    {"layers.*.experts.gate_up_proj", "blk.*.ffn_gate_up_exps.weight"},
+    {"layers.*.experts.down_proj", "blk.*.ffn_down_exps.weight"},
+};
+
+/// What a layer has instead of the configuration's own number: by per_layer_config, where there is one, or,
+/// in a full layer, by the entry for those.
+int64_t layer_number(const Translation& t, size_t layer, bool sliding, const char* name, JsonValue of_full) {
+    if (const JsonValue all = t.config("per_layer_config")) {
+        const JsonValue own = all[std::to_string(layer)][name];
+        if (own) return t.integer_of(own, name);
+        of_full = {};
+    }
+    return !sliding && of_full ? t.integer_of(of_full, name) : t.integer_or(name, 0);
+}
+
+void translate_layer_kinds(Translation& t) {
+    std::vector<bool> sliding =
+        layers_of_type(t, "sliding_attention", [](int64_t layer) { return (layer + 1) % 6 != 0; });
+    if (sliding.empty()) t.refuse("num_hidden_layers", "0");
+    sliding.back() = false;
+    const int64_t sliding_dim = t.integer_or("head_dim", 256);
+    int64_t full_dim = t.config("global_head_dim") ? t.integer("global_head_dim") : 512;
+    bool seen_full = false;
+    std::vector<int64_t> kv_heads, feed_forward;
+    const JsonValue global_kv_heads =
+        t.boolean_or("attention_k_eq_v", false) ? t.config("num_global_key_value_heads") : JsonValue();
+    const int64_t n_shared = t.integer_or("num_kv_shared_layers", 0);
+    const bool wide = t.boolean_or("use_double_wide_mlp", false);
+    for (size_t layer = 0; layer < sliding.size(); layer++) {
+        const int64_t heads = layer_number(t, layer, sliding[layer], "num_key_value_heads", global_kv_heads);
+        kv_heads.push_back(heads ? heads : 4);
+        const bool shared = static_cast<int64_t>(sliding.size() - layer) <= n_shared;
+        feed_forward.push_back(t.integer("intermediate_size") * (wide && shared ? 2 : 1));
+        if (!t.config("per_layer_config")) continue;
+        const int64_t dim = layer_number(t, layer, sliding[layer], "head_dim", {});
+        const bool first_full = !sliding[layer] && !seen_full;
+        if (dim != (sliding[layer] ? sliding_dim : full_dim) && !first_full)
+            t.refuse("per_layer_config", "a list of heads that differ within one kind of layer");
+        if (first_full) full_dim = dim;
+        seen_full |= !sliding[layer];
+    }
+    t.add("attention.sliding_window_pattern", MetadataArray(sliding));
+    t.add("attention.head_count_kv", MetadataArray(kv_heads));
+    t.add("feed_forward_length", MetadataArray(feed_forward));
+    t.add_integer("attention.shared_kv_layers", n_shared);
+    t.add_integer("attention.key_length", full_dim);
+    t.add_integer("attention.value_length", full_dim);
+    t.add_integer("attention.key_length_swa", sliding_dim);
+    t.add_integer("attention.value_length_swa", sliding_dim);
+    translate_rope(
+        t, full_dim,
+        {.base = 1e6, .partial_factor = 0.25, .type = "proportional", .layer_type = "full_attention"});
+    translate_rope(t, sliding_dim, {.base = 1e4, .layer_type = "sliding_attention", .key_suffix = "_swa"});
+}
+
+}  // namespace
+
+void translate_gemma4(Translation& t) {
+    if (t.text_or("use_bidirectional_attention", "vision") == "all")
+        t.refuse("use_bidirectional_attention", "all");
+    translate_decoder(t, {.head_dim = 256,
+                          .n_heads = 8,
+                          .kv_heads = 4,
+                          .context_length = 131072,
+                          .tied = true,
+                          .same_heads = false});
+    translate_layer_kinds(t);
+    t.add_integer("attention.sliding_window", t.integer_or("sliding_window", 512));
+    t.add_integer("embedding_length_per_layer_input", t.integer_or("hidden_size_per_layer_input", 256));
+    if (t.config("final_logit_softcapping"))
+        t.add("final_logit_softcapping", t.number_or("final_logit_softcapping", 0));
+    if (t.boolean_or("enable_moe_block", false)) translate_mixture(t);
+    t.add_tensors({own_names, kDecoderNames});
 }
 
 }  // namespace agave

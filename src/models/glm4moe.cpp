@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -54,6 +55,24 @@ void build_glm4moe(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+constexpr TensorName own_names[] = {
+    {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm"},
+};
+
+}  // namespace
+
+void translate_glm4moe(Translation& t) {
+    const int64_t head_dim = translate_decoder(t, {.epsilon = 1e-5});
+    translate_rope(t, head_dim, {.partial_factor = 0.5});
+    translate_mixture(t);
+    translate_leading_dense(t, 1);
+    t.add_integer("expert_gating_func", 2);
+    t.add("expert_weights_norm", t.boolean_or("norm_topk_prob", true));
+    t.add_tensors({own_names, kMixtureNames, kDecoderNames});
 }
 
 }  // namespace agave

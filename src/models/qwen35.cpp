@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "models/common.h"
+#include "models/translation.h"
 
 namespace agave {
 
@@ -91,9 +92,10 @@ Value add_mixture(Graph& g, const LayerTensors& w, Value h, Value x, const Mixtu
     Value shared =
         mlp(g, x, w("ffn_gate_shexp.weight"), w("ffn_up_shexp.weight"), w("ffn_down_shexp.weight"));
     h = g.add(h, g.row_gate(shared, g.linear(x, w("ffn_gate_inp_shexp.weight", 1))));
+    const Tensor* gate_up = w.find("ffn_gate_up_exps.weight");
     return g.add(h, g.experts(x, router,
-                              {.gate = &w("ffn_gate_exps.weight"),
-                               .up = &w("ffn_up_exps.weight"),
+                              {.gate = gate_up ? gate_up : &w("ffn_gate_exps.weight"),
+                               .up = gate_up ? gate_up : &w("ffn_up_exps.weight"),
                                .down = &w("ffn_down_exps.weight"),
                                .scoring = sizes.scoring,
                                .n_used = sizes.n_used,
@@ -142,6 +144,56 @@ void build_qwen35(const ModelFile& file, Model& model) {
     }
     h = g.rms_norm(h, file.tensor("output_norm.weight"), epsilon);
     g.set_logits(g.linear(h, output_matrix(file)));
+}
+
+namespace {
+
+/// Weights of norms are stored as what is added to 1, but for the gated one of DeltaNet.
+constexpr TensorName own_names[] = {
+    {"norm", "output_norm", Change::plus_one},
+    {"layers.*.input_layernorm", "blk.*.attn_norm", Change::plus_one},
+    {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm", Change::plus_one},
+    {"layers.*.self_attn.q_norm", "blk.*.attn_q_norm", Change::plus_one},
+    {"layers.*.self_attn.k_norm", "blk.*.attn_k_norm", Change::plus_one},
+    {"layers.*.linear_attn.in_proj_qkv", "blk.*.attn_qkv"},
+    {"layers.*.linear_attn.in_proj_z", "blk.*.attn_gate"},
+    {"layers.*.linear_attn.in_proj_a", "blk.*.ssm_alpha"},
+    {"layers.*.linear_attn.in_proj_b", "blk.*.ssm_beta"},
+    {"layers.*.linear_attn.conv1d", "blk.*.ssm_conv1d", Change::to_float},
+    {"layers.*.linear_attn.A_log", "blk.*.ssm_a", Change::negate_exp},
+    {"layers.*.linear_attn.dt_bias", "blk.*.ssm_dt.bias"},
+    {"layers.*.linear_attn.norm", "blk.*.ssm_norm"},
+    {"layers.*.linear_attn.out_proj", "blk.*.ssm_out"},
+    {"layers.*.mlp.experts.gate_up_proj", "blk.*.ffn_gate_up_exps.weight"},
+    {"layers.*.mlp.experts.down_proj", "blk.*.ffn_down_exps.weight"},
+    {"layers.*.mlp.shared_expert.gate_proj", "blk.*.ffn_gate_shexp"},
+    {"layers.*.mlp.shared_expert.up_proj", "blk.*.ffn_up_shexp"},
+    {"layers.*.mlp.shared_expert.down_proj", "blk.*.ffn_down_shexp"},
+    {"layers.*.mlp.shared_expert_gate", "blk.*.ffn_gate_inp_shexp"},
+};
+
+}  // namespace
+
+/// The defaults are those of transformers' Qwen3_5TextConfig.
+void translate_qwen35(Translation& t) {
+    const bool is_mixture = static_cast<bool>(t.config("num_experts"));
+    if (is_mixture) t.set_architecture("qwen35moe");
+    const int64_t head_dim = translate_decoder(t, {.head_dim = 256, .context_length = 32768});
+    translate_rope(t, head_dim, {.base = 1e7, .partial_factor = 0.25});
+    const int64_t value_heads = t.integer_or("linear_num_value_heads", 32);
+    int64_t inner = 0;
+    if (__builtin_mul_overflow(value_heads, t.integer_or("linear_value_head_dim", 128), &inner))
+        t.refuse("linear_num_value_heads", "too large");
+    t.add_integer("ssm.conv_kernel", t.integer_or("linear_conv_kernel_dim", 4));
+    t.add_integer("ssm.state_size", t.integer_or("linear_key_head_dim", 128));
+    t.add_integer("ssm.group_count", t.integer_or("linear_num_key_heads", 16));
+    t.add_integer("ssm.time_step_rank", value_heads);
+    t.add_integer("ssm.inner_size", inner);
+    t.add("ssm.grouped_value_heads", true);
+    t.add("attention.recurrent_layers",
+          MetadataArray(layers_of_type(t, "linear_attention", [](int64_t layer) { return layer % 4 != 3; })));
+    if (is_mixture) translate_mixture(t);
+    t.add_tensors({own_names, kMixtureNames, kDecoderNames});
 }
 
 }  // namespace agave

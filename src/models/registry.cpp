@@ -84,6 +84,7 @@ ModelFile translate_folder(HuggingFaceFolder folder) {
     for (const KnownArchitecture& known : known_architectures) {
         if (!has_word(known.model_types, model_type.as_text())) continue;
         if (!known.build) fail_left_out(folder.path, known);
+        join_scaled_tensors(folder);
         Translation translation(std::move(folder), known.name);
         known.translate(translation);
         return translation.finish();

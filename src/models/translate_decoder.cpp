@@ -27,6 +27,23 @@ constexpr TensorName decoder_names[] = {
     {"layers.*.mlp.down_proj", "blk.*.ffn_down"},
 };
 
+constexpr TensorName mixture_names[] = {
+    {"layers.*.mlp.gate", "blk.*.ffn_gate_inp"},
+    {"layers.*.mlp.gate.e_score_correction_bias", "blk.*.exp_probs_b.bias"},
+    {"layers.*.mlp.experts.*.gate_proj", "blk.*.ffn_gate_exps"},
+    {"layers.*.mlp.experts.*.up_proj", "blk.*.ffn_up_exps"},
+    {"layers.*.mlp.experts.*.down_proj", "blk.*.ffn_down_exps"},
+    {"layers.*.mlp.shared_experts.gate_proj", "blk.*.ffn_gate_shexp"},
+    {"layers.*.mlp.shared_experts.up_proj", "blk.*.ffn_up_shexp"},
+    {"layers.*.mlp.shared_experts.down_proj", "blk.*.ffn_down_shexp"},
+    {"layers.*.eh_proj", "blk.*.nextn.eh_proj"},
+    {"layers.*.enorm", "blk.*.nextn.enorm"},
+    {"layers.*.hnorm", "blk.*.nextn.hnorm"},
+    {"layers.*.embed_tokens", "blk.*.nextn.embed_tokens"},
+    {"layers.*.shared_head.head", "blk.*.nextn.shared_head_head"},
+    {"layers.*.shared_head.norm", "blk.*.nextn.shared_head_norm"},
+};
+
 /// Where a RoPE is described, by whichever version of transformers.
 struct RopeSource {
     const Translation& t;
@@ -45,9 +62,9 @@ struct RopeSource {
     double number_or(const char* name, double fallback) const {
         return (*this)[name] ? number(name) : fallback;
     }
-    std::string_view type() const {
+    std::string_view type(std::string_view fallback) const {
         const JsonValue type = (*this)["rope_type"] ? (*this)["rope_type"] : (*this)["type"];
-        return type ? t.text_of(type, "rope_type") : "default";
+        return type ? t.text_of(type, "rope_type") : fallback;
     }
     int64_t original_context() const {
         const JsonValue own_value = (*this)["original_max_position_embeddings"];
@@ -99,8 +116,9 @@ void translate_llama3(Translation& t, const RopeSource& rope, double base, int64
 }
 
 /// Gemma 4's proportional RoPE: only the first pairs of the whole head rotate.
-void translate_proportional(Translation& t, const RopeSource& rope, int64_t head_dim) {
-    const double factor = rope.number_or("factor", 1), share = rope.number_or("partial_rotary_factor", 1);
+void translate_proportional(Translation& t, const RopeSource& rope, int64_t head_dim, double default_share) {
+    const double factor = rope.number_or("factor", 1);
+    const double share = rope.number_or("partial_rotary_factor", default_share);
     const double n_rotated = std::floor(share * static_cast<double>(head_dim) / 2);
     if (!(factor > 0) || !(share >= 0 && share <= 1))
         fail(ErrorKind::bad_file, "'%s': RoPE with factor %g over a share %g of the head is out of range",
@@ -115,6 +133,15 @@ void translate_proportional(Translation& t, const RopeSource& rope, int64_t head
 }  // namespace
 
 const std::span<const TensorName> kDecoderNames = decoder_names;
+const std::span<const TensorName> kMixtureNames = mixture_names;
+
+/// Layers for multi-token prediction (DeepSeek-V3, section 2.2), numbered on from the others.
+static int64_t count_prediction_layers(const Translation& t, int64_t n_layers) {
+    constexpr int64_t kMost = 16;
+    int64_t n = 0;
+    while (n < kMost && t.has_tensor("layers." + std::to_string(n_layers + n) + ".eh_proj.weight")) n++;
+    return n;
+}
 
 int64_t translate_decoder(Translation& t, const DecoderDefaults& defaults) {
     const auto required_or = [&](const char* name, int64_t fallback) {
@@ -132,16 +159,21 @@ int64_t translate_decoder(Translation& t, const DecoderDefaults& defaults) {
     if (head_dim < 1 || head_dim > 1 << 16)
         fail(ErrorKind::bad_file, "'%s': 'head_dim' is %lld; expected 1 to 65536", t.config_path().c_str(),
              static_cast<long long>(head_dim));
-    t.add_integer("block_count", t.integer("num_hidden_layers"));
+    const int64_t n_layers = t.n_layers();
+    const int64_t n_prediction_layers = count_prediction_layers(t, n_layers);
+    t.add_integer("block_count", n_layers + n_prediction_layers);
+    if (n_prediction_layers) t.add_integer("nextn_predict_layers", n_prediction_layers);
     t.add_integer("context_length", required_or("max_position_embeddings", defaults.context_length));
     t.add_integer("embedding_length", hidden);
-    if (t.config("intermediate_size").is(JsonKind::integer))
+    if (defaults.same_heads && t.config("intermediate_size").is(JsonKind::integer))
         t.add_integer("feed_forward_length", t.integer("intermediate_size"));
     t.add_integer("attention.head_count", n_heads);
-    t.add_integer("attention.head_count_kv", kv_heads);
-    t.add_integer("attention.key_length", head_dim);
-    t.add_integer("attention.value_length", head_dim);
-    t.add("attention.layer_norm_rms_epsilon", t.number_or("rms_norm_eps", defaults.epsilon));
+    if (defaults.same_heads) {
+        t.add_integer("attention.head_count_kv", kv_heads);
+        t.add_integer("attention.key_length", head_dim);
+        t.add_integer("attention.value_length", head_dim);
+    }
+    t.add("attention.layer_norm_rms_epsilon", t.number_or(defaults.epsilon_name, defaults.epsilon));
     if (t.boolean_or("tie_word_embeddings", defaults.tied))
         t.leave_out("lm_head.");
     else if (!t.has_tensor("lm_head.weight"))
@@ -157,8 +189,8 @@ void translate_rope(Translation& t, int64_t head_dim, const RopeDefaults& defaul
         rope["rope_theta"] ? rope.number("rope_theta") : t.number_or(defaults.base_name, defaults.base);
     t.add((std::string("rope.freq_base") + defaults.key_suffix).c_str(), base);
     if (*defaults.key_suffix) return;
-    const std::string_view type = rope.type();
-    if (type == "proportional") return translate_proportional(t, rope, head_dim);
+    const std::string_view type = rope.type(defaults.type);
+    if (type == "proportional") return translate_proportional(t, rope, head_dim, defaults.partial_factor);
     const double share = rope.number_or("partial_rotary_factor",
                                         t.number_or("partial_rotary_factor", defaults.partial_factor));
     if (!(share > 0 && share <= 1))
@@ -192,6 +224,21 @@ void translate_mixture(Translation& t) {
     if (t.config("topk_group")) t.add_integer("expert_group_used_count", t.integer("topk_group"));
     if (t.config("routed_scaling_factor"))
         t.add("expert_weights_scale", t.number_or("routed_scaling_factor", 1));
+}
+
+void translate_leading_dense(Translation& t, int64_t fallback) {
+    int64_t n_dense = t.integer_or("first_k_dense_replace", fallback);
+    if (const JsonValue types = t.config("mlp_layer_types"); types.is(JsonKind::array)) {
+        n_dense = 0;
+        bool sparse = false;
+        for (const JsonValue type : types) {
+            const bool dense = t.text_of(type, "mlp_layer_types") == "dense";
+            if (dense && sparse) t.refuse("mlp_layer_types", "a list with a dense layer behind a sparse one");
+            sparse |= !dense;
+            n_dense += dense;
+        }
+    }
+    t.add_integer("leading_dense_block_count", n_dense);
 }
 
 std::vector<bool> layers_of_type(const Translation& t, std::string_view kind,

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "base/numeric.h"
 #include "formats/hf_tokenizer.h"
 
 namespace agave {
@@ -147,6 +146,15 @@ void Translation::add(const char* suffix, MetadataValue value) {
     entries_.push_back({architecture_ + "." + suffix, std::move(value)});
 }
 
+void Translation::set_architecture(const char* architecture) {
+    for (MetadataEntry& entry : entries_) {
+        if (entry.key == "general.architecture") entry.value = std::string_view(architecture);
+        if (entry.key.starts_with(architecture_ + "."))
+            entry.key.replace(0, architecture_.size(), architecture);
+    }
+    architecture_ = architecture;
+}
+
 bool Translation::has_tensor(std::string_view name) const {
     if (folder_.find(name)) return true;
     for (const std::string_view prefix : kPrefixes)
@@ -158,7 +166,7 @@ bool Translation::has_tensor(std::string_view name) const {
 Tensor Translation::matrix(const SafeTensor& from, std::string name) {
     Tensor tensor;
     tensor.name = std::move(name);
-    if (!is_float(from.type))
+    if (!from.scaled && !is_float(from.type))
         fail(ErrorKind::unsupported,
              "'%s': the tensor '%s' is stored as %s, which agave does not run by itself",
              folder_.path.c_str(), printable(from.name).c_str(), safe_type_name(from.type));
@@ -168,12 +176,14 @@ Tensor Translation::matrix(const SafeTensor& from, std::string name) {
              "dimensions, none of them 0",
              folder_.path.c_str(), printable(from.name).c_str(), from.n_dims,
              static_cast<long long>(from.n_elements()));
-    tensor.format = format_of(from.type);
+    tensor.format = from.scaled ? Format::f32 : format_of(from.type);
+    tensor.scaled = from.scaled;
     tensor.n_dims = from.n_dims;
     for (int i = 0; i < from.n_dims; i++)
         tensor.shape[static_cast<size_t>(i)] = from.shape[static_cast<size_t>(from.n_dims - 1 - i)];
     tensor.data = from.data;
     tensor.n_bytes = from.n_bytes;
+    if (from.scaled) return tensor;
     const size_t alignment = format_info(tensor.format).block_bytes;
     if (reinterpret_cast<uintptr_t>(from.data) % alignment != 0) {
         const std::shared_ptr<std::byte[]> copy(new std::byte[from.n_bytes]);
@@ -225,7 +235,28 @@ void Translation::add_vector(const char* name, std::vector<float> values) {
     kept_.push_back(std::move(kept));
 }
 
+/// Every second row of a matrix, or of each of several.
+Tensor Translation::every_second_row(const SafeTensor& from, std::string name, bool odd) {
+    Tensor tensor = matrix(from, std::move(name));
+    if (!tensor.scaled)
+        fail(ErrorKind::unsupported,
+             "'%s': the tensor '%s' holds gate and up in one as %s; agave reads that only as MXFP4",
+             folder_.path.c_str(), printable(from.name).c_str(), safe_type_name(from.type));
+    if (tensor.shape[1] % 2 != 0)
+        fail(ErrorKind::bad_file, "'%s': the tensor '%s' has %lld rows; expected pairs", folder_.path.c_str(),
+             printable(from.name).c_str(), static_cast<long long>(tensor.shape[1]));
+    tensor.shape[1] /= 2;
+    tensor.n_bytes /= 2;
+    tensor.scaled_row = odd;
+    tensor.scaled_step = 2;
+    return tensor;
+}
+
 void Translation::add_tensor(const SafeTensor& from, const TensorName& line, std::string name, int64_t part) {
+    if (line.change == Change::even_rows || line.change == Change::odd_rows) {
+        tensors_.push_back(every_second_row(from, std::move(name), line.change == Change::odd_rows));
+        return;
+    }
     const bool own = line.change != Change::none || from.n_dims <= 1;
     if (part < 0) {
         tensors_.push_back(own ? vector(from, std::move(name), line.change) : matrix(from, std::move(name)));
@@ -241,15 +272,19 @@ void Translation::add_tensors(std::initializer_list<std::span<const TensorName>>
     for (const SafeTensor& tensor : folder_.tensors) {
         const std::string_view name = without_prefix(tensor.name);
         if (is_left_out(name) || (!left_out_.empty() && name.starts_with(left_out_))) continue;
-        bool found = false;
-        for (const std::span<const TensorName> table : tables)
+        const TensorName* found = nullptr;
+        for (const std::span<const TensorName> table : tables) {
+            if (found) break;
             for (const TensorName& line : table) {
-                if (found) break;
+                // The first line counts, and later ones of the same name, which take other parts of the
+                // tensor.
+                if (found && std::strcmp(found->from, line.from) != 0) continue;
                 const Match matched = match(line.from, name);
                 if (!matched.matches) continue;
-                found = true;
-                if (*line.to) add_tensor(tensor, line, named(line.to, matched), matched.indices[1]);
+                found = &line;
+                add_tensor(tensor, line, named(line.to, matched), matched.indices[1]);
             }
+        }
         if (!found)
             fail(ErrorKind::unsupported, "'%s': the tensor '%s' is none that agave knows of a %s model",
                  folder_.path.c_str(), printable(tensor.name).c_str(), architecture_.c_str());
@@ -274,7 +309,8 @@ void Translation::join_parts() {
         for (size_t i = first; i < last; i++) {
             Tensor& part = parts_[i].tensor;
             if (parts_[i].index != static_cast<int64_t>(i - first) || part.shape[0] != joined.shape[0] ||
-                part.shape[1] != joined.shape[1] || part.format != joined.format)
+                part.shape[1] != joined.shape[1] || part.format != joined.format ||
+                !part.scaled != !joined.scaled)
                 fail(ErrorKind::bad_file,
                      "'%s': the experts of one layer must be numbered from 0 and alike in shape and dtype; "
                      "'%s' is not",
@@ -302,8 +338,9 @@ void Translation::add_tokenizer() {
 ModelFile Translation::finish() {
     uint64_t n_bytes = 0;
     for (const MappedFile& file : folder_.weight_files) n_bytes += file.bytes().size();
+    for (auto& scaled : folder_.scaled) kept_.push_back(std::move(scaled));
     kept_.push_back(folder_.config);
-    add_tokenizer();
+    if (folder_.on_disk) add_tokenizer();
     Metadata metadata(folder_.path, std::move(entries_));
     return {folder_.path,
             std::move(folder_.weight_files),

@@ -15,9 +15,11 @@ namespace agave {
 /// float32 in memory of its own; a matrix without one stays where the file put it.
 enum class Change : uint8_t {
     none,
-    to_float,      ///< float32, dimensions of size 1 dropped
-    plus_one,      ///< x + 1: norms whose weights are stored as what is added to 1
-    negate_exp,    ///< -exp(x): the logarithm of a decay
+    to_float,    ///< float32, dimensions of size 1 dropped
+    plus_one,    ///< x + 1: norms whose weights are stored as what is added to 1
+    negate_exp,  ///< -exp(x): the logarithm of a decay
+    even_rows,   ///< a matrix of which every second row is another one's (GPT-OSS: gate and up)
+    odd_rows,
     even_entries,  ///< to_float of the entries 0, 2, ... of each row
     odd_entries    ///< to_float of the entries 1, 3, ... of each row
 };
@@ -69,6 +71,16 @@ class Translation {
     /// Whether the folder has a tensor of this name, which is without the model's prefix.
     bool has_tensor(std::string_view name) const;
 
+    /// What was added so far, to be rearranged. `keep` holds memory that a tensor views.
+    std::vector<Tensor>& tensors() { return tensors_; }
+    void keep(std::shared_ptr<const void> memory) { kept_.push_back(std::move(memory)); }
+
+    /// The number of layers: num_hidden_layers, unless it was set because another entry says so.
+    int64_t n_layers() const { return n_layers_ ? n_layers_ : integer("num_hidden_layers"); }
+    void set_layers(int64_t n_layers) { n_layers_ = n_layers; }
+    /// Names the architecture anew, where one model_type is several of GGUF's.
+    void set_architecture(const char* architecture);
+
     /// The file; throws as its constructor does. Nothing else may be called after it.
     ModelFile finish();
 
@@ -81,6 +93,7 @@ class Translation {
 
     Tensor matrix(const SafeTensor& from, std::string name);
     Tensor vector(const SafeTensor& from, std::string name, Change change);
+    Tensor every_second_row(const SafeTensor& from, std::string name, bool odd);
     void add_tensor(const SafeTensor& from, const TensorName& line, std::string name, int64_t part);
     void join_parts();
     void add_tokenizer();
@@ -88,6 +101,7 @@ class Translation {
     HuggingFaceFolder folder_;
     std::string architecture_;
     std::string left_out_;
+    int64_t n_layers_ = 0;
     JsonValue config_;
     std::vector<MetadataEntry> entries_;
     std::vector<Tensor> tensors_;
@@ -104,10 +118,13 @@ struct DecoderDefaults {
     int64_t n_heads = 0;   ///< 0: must be there
     int64_t kv_heads = 0;  ///< 0: as many as heads
     int64_t context_length = 0;
+    const char* epsilon_name = "rms_norm_eps";
     double epsilon = 1e-6;
     bool tied = false;
+    bool same_heads = true;  ///< in all layers; otherwise the caller adds head_count_kv and the key lengths
 };
-/// Adds what every decoder has: name, layers, sizes, heads, epsilon. Returns the dimension of a head.
+/// Adds what every decoder has: layers, sizes, heads, epsilon; and the layers for multi-token prediction that
+/// follow the others where the folder has them. Returns the dimension of a head.
 int64_t translate_decoder(Translation& t, const DecoderDefaults& defaults = {});
 
 /// Adds `rope.freq_base<suffix>` and, by rope_parameters (transformers 5; of `layer_type`, where they differ
@@ -117,14 +134,17 @@ int64_t translate_decoder(Translation& t, const DecoderDefaults& defaults = {});
 struct RopeDefaults {
     double base = 10000.0;
     double partial_factor = 1.0;
+    const char* type = "default";
     const char* layer_type = nullptr;
     const char* key_suffix = "";           ///< "_swa" for sliding layers, whose scaling is not read
     const char* base_name = "rope_theta";  ///< in transformers 4
 };
 void translate_rope(Translation& t, int64_t head_dim, const RopeDefaults& defaults = {});
 
-/// Adds the expert counts, scoring and scaling that the configuration has.
+/// Adds the expert counts, groups and scaling that the configuration has.
 void translate_mixture(Translation& t);
+/// Adds leading_dense_block_count by mlp_layer_types (transformers 5) or first_k_dense_replace.
+void translate_leading_dense(Translation& t, int64_t fallback);
 
 /// For each layer, whether layer_types calls it `kind`; where the configuration has no layer_types,
 /// `fallback(layer)`.
@@ -133,5 +153,7 @@ std::vector<bool> layers_of_type(const Translation& t, std::string_view kind,
 
 /// Embedding, final norm, output matrix; and the attention and MLP of a layer that most architectures share.
 extern const std::span<const TensorName> kDecoderNames;
+/// Router, experts and shared expert of DeepSeek's kind of mixture, and the multi-token prediction behind it.
+extern const std::span<const TensorName> kMixtureNames;
 
 }  // namespace agave

@@ -111,7 +111,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Oracle,
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Models, HuggingFaceOracle,
                          testing::Values("llama-nano", "llamaspm-nano", "qwen3-nano", "gemma3-nano",
-                                         "glm4-nano", "nemotronh-nano", "nemotronhmoe-nano"),
+                                         "glm4-nano", "glm4moe-nano", "glm47flash-nano", "gptoss-nano",
+                                         "gemma4d-nano", "gemma4e-nano", "gemma4m-nano", "nemotronh-nano",
+                                         "nemotronhmoe-nano", "qwen35-nano", "qwen35moe-nano"),
                          test_name);
 
 }  // namespace

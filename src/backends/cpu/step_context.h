@@ -119,6 +119,8 @@ inline NonlinearityKernel nonlinearity_kernel(const Kernels& kernels, Nonlineari
 
 /// Shows the observer what the step, whose phase has just ended, multiplied by its matrices.
 void observe_inputs(const Run& run, const Step& step, InputObserver& observer);
+/// task.weights are the rows of `weight` from `first_row` on, whatever kind of tensor it is; multiplies.
+void multiply_rows(const StepContext& context, const Tensor& weight, int64_t first_row, MatmulTask task);
 
 /// Every operation: the slot, or all pieces that this thread gets hold of.
 void quantize(const StepContext& context);

@@ -134,19 +134,17 @@ struct Mixture {
                   const std::byte* activations, int64_t n, Range columns, float* out, int64_t stride,
                   const Tensor* bias) const {
         const int64_t row = expert * weight.shape[1] + first_row;
-        const std::byte* data =
-            weight.parts ? weight.parts[expert].data + static_cast<size_t>(first_row) * weight.row_bytes()
-                         : weight.data + static_cast<size_t>(row) * weight.row_bytes();
-        run.kernels.matmul({.weights = {data, weight.format, weight.row_elements(), weight.row_bytes()},
-                            .row_begin = columns.begin,
-                            .row_end = columns.end,
-                            .activation = activation,
-                            .activations = activations,
-                            .n_rows = static_cast<int>(n),
-                            .out = out,
-                            .out_stride = stride,
-                            .accumulate = false,
-                            .scratch = context.scratch()});
+        multiply_rows(context, weight.parts ? weight.parts[expert] : weight, weight.parts ? first_row : row,
+                      {.weights = {},
+                       .row_begin = columns.begin,
+                       .row_end = columns.end,
+                       .activation = activation,
+                       .activations = activations,
+                       .n_rows = static_cast<int>(n),
+                       .out = out,
+                       .out_stride = stride,
+                       .accumulate = false,
+                       .scratch = context.scratch()});
         if (!bias) return;
         const float* addend = floats(bias) + row + columns.begin;
         for (int64_t r = 0; r < n; r++)

@@ -8,20 +8,44 @@ namespace {
 
 void matmul(const StepContext& context, const Tensor& weight, Value x, Activation activation, Range columns,
             float* out, int64_t out_stride, bool accumulate) {
-    context.run.kernels.matmul(
-        {.weights = {weight.data, weight.format, weight.row_elements(), weight.row_bytes()},
-         .row_begin = columns.begin,
-         .row_end = columns.end,
-         .activation = activation,
-         .activations = context.run.activations(x, activation),
-         .n_rows = static_cast<int>(context.run.rows_of(x)),
-         .out = out,
-         .out_stride = out_stride,
-         .accumulate = accumulate,
-         .scratch = context.scratch()});
+    multiply_rows(context, weight, 0,
+                  {.weights = {},
+                   .row_begin = columns.begin,
+                   .row_end = columns.end,
+                   .activation = activation,
+                   .activations = context.run.activations(x, activation),
+                   .n_rows = static_cast<int>(context.run.rows_of(x)),
+                   .out = out,
+                   .out_stride = out_stride,
+                   .accumulate = accumulate,
+                   .scratch = context.scratch()});
 }
 
 }  // namespace
+
+void multiply_rows(const StepContext& context, const Tensor& weight, int64_t first_row, MatmulTask task) {
+    const Kernels& kernels = context.run.kernels;
+    const int64_t k = weight.row_elements();
+    if (!weight.scaled) {
+        task.weights = {weight.data + static_cast<size_t>(first_row) * weight.row_bytes(), weight.format, k,
+                        weight.row_bytes()};
+        return kernels.matmul(task);
+    }
+    // The scratch for a row of k weights has room for this many decoded ones, and products of float32 use
+    // none.
+    constexpr int64_t kRows = 8;
+    float* decoded = reinterpret_cast<float*>(task.scratch);
+    for (int64_t row = task.row_begin; row < task.row_end; row += kRows) {
+        const int64_t n = std::min(kRows, task.row_end - row);
+        decode_rows(weight, first_row + row, n, decoded);
+        MatmulTask some = task;
+        some.weights = {task.scratch, Format::f32, k, static_cast<size_t>(k) * sizeof(float)};
+        some.row_begin = 0;
+        some.row_end = n;
+        some.out = task.out + row;
+        kernels.matmul(some);
+    }
+}
 
 const std::byte* Run::activations(Value value, Activation activation) const {
     if (activation == Activation::float32) return reinterpret_cast<const std::byte*>(at(value).data);
@@ -78,18 +102,18 @@ void execute(const StepContext& context, const op::HeadLinear& node) {
             run.kernels.quantize_row(activation, from, k, rows + static_cast<size_t>(r) * row_bytes);
             if (begin == 0) std::copy(from + k, from + head_dim, to + r * out.stride + n);
         }
-        run.kernels.matmul(
-            {.weights = {node.weight->data + static_cast<size_t>(head * n) * node.weight->row_bytes(),
-                         node.weight->format, k, node.weight->row_bytes()},
-             .row_begin = begin,
-             .row_end = std::min(begin + columns, n),
-             .activation = activation,
-             .activations = rows,
-             .n_rows = static_cast<int>(n_rows),
-             .out = to,
-             .out_stride = out.stride,
-             .accumulate = false,
-             .scratch = context.scratch()});
+        multiply_rows(context, node.weight->parts ? node.weight->parts[head] : *node.weight,
+                      node.weight->parts ? 0 : head * n,
+                      {.weights = {},
+                       .row_begin = begin,
+                       .row_end = std::min(begin + columns, n),
+                       .activation = activation,
+                       .activations = rows,
+                       .n_rows = static_cast<int>(n_rows),
+                       .out = to,
+                       .out_stride = out.stride,
+                       .accumulate = false,
+                       .scratch = context.scratch()});
     }
 }
 

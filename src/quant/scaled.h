@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace agave {
+
+/// The types that scales, zero points and biases come in.
+enum class NumberType : uint8_t { f32, f16, bf16, e4m3, e8m0, i8, u8, i32 };
+
+/// The number of this index in an array that may be unaligned, exact.
+float number_at(const std::byte* numbers, NumberType type, int64_t index);
+
+/// A number for each rectangle of a matrix: scales, zero points or biases. nullptr: there are none.
+struct NumberGrid {
+    const std::byte* data = nullptr;
+    NumberType type = NumberType::f32;
+    int64_t rows_each = 1;     ///< rows of the matrix that share a number
+    int64_t columns_each = 1;  ///< columns of the matrix that share a number
+    int64_t stride = 0;        ///< numbers from one row of the grid to the next
+
+    float at(int64_t row, int64_t column) const {
+        return number_at(data, type, row / rows_each * stride + column / columns_each);
+    }
+};
+
+struct ScaledMatrix;
+
+/// A way to store a matrix whose scales lie apart from its weights, as SafeTensors files do.
+struct ScaledFormat {
+    const char* name;  ///< as `agave inspect` prints it
+    /// Decodes one row to float32: matrix.n_columns numbers.
+    void (*decode_row)(const ScaledMatrix& matrix, int64_t row, float* out);
+};
+
+/// Such a matrix [n_rows, n_columns]; its parts stay where the file put them, aligned or not.
+struct ScaledMatrix {
+    const ScaledFormat* format = nullptr;
+    int64_t n_rows = 0;
+    int64_t n_columns = 0;
+    const std::byte* weights = nullptr;
+    int bits = 8;  ///< of one weight
+    NumberGrid scales = {};
+    NumberGrid zeros = {};                    ///< or the biases of MLX
+    const std::byte* packed_zeros = nullptr;  ///< zero points packed as the format packs weights, or nullptr
+    int64_t group = 0;                        ///< columns that share a packed zero point
+    const std::byte* group_of_column = nullptr;  ///< int32 for each column, or nullptr: column / group
+    int zero_offset = 0;                         ///< added to each zero point
+    float scale = 1.0f;                          ///< multiplies everything
+};
+
+/// FP4 E2M1, two in a byte, the even one low: MXFP4 as GPT-OSS and MLX store it (scales E8M0 for 32), NVFP4
+/// (scales E4M3 for 16 and one float32 for the tensor).
+extern const ScaledFormat kScaledE2M1;
+/// FP8 E4M3 or E5M2 with a scale for the tensor, a row, or a block.
+extern const ScaledFormat kScaledE4M3, kScaledE5M2;
+/// compressed-tensors: int32 words of 32 / bits weights of one row, or int8; (q - zero) * scale.
+extern const ScaledFormat kScaledInteger, kScaledInt8;
+/// MLX's affine: codes of `bits` bits, a little-endian stream along each row; q * scale + bias.
+extern const ScaledFormat kScaledAffine;
+/// GPTQ and AWQ: int32 words that hold 32 / bits weights of one column, or of one row in AWQ's order.
+extern const ScaledFormat kScaledGptq, kScaledAwq;
+
+}  // namespace agave
