@@ -25,7 +25,7 @@ void check_vector(const Tensor& weight, int64_t length) {
         fail(ErrorKind::bad_file, "tensor '%s' has %lld entries, expected %lld",
              printable(weight.name).c_str(), static_cast<long long>(weight.n_elements()),
              static_cast<long long>(length));
-    if (weight.format != Format::f32 || !weight.data)
+    if (weight.format != Format::f32 || weight.scaled || weight.parts)
         fail(ErrorKind::unsupported, "tensor '%s' is stored as %s, expected F32",
              printable(weight.name).c_str(), weight.format_name());
 }
