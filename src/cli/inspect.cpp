@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kShownElements = 256;
 
 struct FormatCount {
-    const char* name;
+    std::string_view name;  ///< ends with a zero
     uint64_t n_tensors = 0, n_weights = 0, n_bytes = 0;
 };
 
@@ -47,18 +47,20 @@ Summary summarize(const ModelFile& file) {
     Summary summary;
     for (const Tensor& tensor : file.tensors()) {
         const std::string_view name = tensor.format_name();
-        const auto found = std::find_if(summary.formats.begin(), summary.formats.end(),
-                                        [&](const FormatCount& count) { return count.name == name; });
-        if (found == summary.formats.end()) summary.formats.push_back({tensor.format_name()});
-        FormatCount& count = found == summary.formats.end() ? summary.formats.back() : *found;
+        auto found = std::find_if(summary.formats.begin(), summary.formats.end(),
+                                  [&](const FormatCount& count) { return count.name == name; });
+        if (found == summary.formats.end())
+            found = summary.formats.insert(summary.formats.end(), FormatCount{tensor.format_name()});
+        FormatCount& count = *found;
         count.n_tensors++;
         count.n_weights += static_cast<uint64_t>(tensor.n_elements());
         count.n_bytes += tensor.n_bytes;
         summary.n_weights += static_cast<uint64_t>(tensor.n_elements());
         summary.weight_bytes += tensor.n_bytes;
     }
-    std::stable_sort(summary.formats.begin(), summary.formats.end(),
-                     [](const FormatCount& a, const FormatCount& b) { return a.n_bytes > b.n_bytes; });
+    std::sort(summary.formats.begin(), summary.formats.end(), [](const FormatCount& a, const FormatCount& b) {
+        return a.n_bytes != b.n_bytes ? a.n_bytes > b.n_bytes : a.name < b.name;
+    });
     return summary;
 }
 
@@ -167,7 +169,7 @@ void print_text(const ModelFile& file, const Summary& summary, const MemoryUse& 
     print_chat(metadata);
     print("\nweight formats\n");
     for (const FormatCount& count : summary.formats)
-        printf_out("  %-8s %6llu tensors  %14s weights  %10s\n", count.name,
+        printf_out("  %-8s %6llu tensors  %14s weights  %10s\n", count.name.data(),
                    static_cast<unsigned long long>(count.n_tensors), count_text(count.n_weights).c_str(),
                    bytes_text(static_cast<double>(count.n_bytes)).c_str());
 

@@ -371,7 +371,7 @@ std::vector<Format> choose_formats(const ModelFile& model, const Mix& mix, const
     // The mixes count in the order of layers, whatever the file's.
     std::vector<uint32_t> order(tensors.size());
     std::iota(order.begin(), order.end(), 0u);
-    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
         const int64_t x = layer_of(tensors[a].name), y = layer_of(tensors[b].name);
         return x != y ? x < y : tensors[a].name < tensors[b].name;
     });

@@ -12,8 +12,10 @@ uint16_t fit_ternary(const EncodeBlock& block, float* q) {
     // w.
     uint8_t order[EncodeBlock::kMaxElements];
     std::iota(order, order + block.n, uint8_t{0});
-    std::stable_sort(order, order + block.n,
-                     [&](uint8_t a, uint8_t b) { return std::fabs(block.x[a]) > std::fabs(block.x[b]); });
+    std::sort(order, order + block.n, [&](uint8_t a, uint8_t b) {
+        const float x = std::fabs(block.x[a]), y = std::fabs(block.x[b]);
+        return x != y ? x > y : a < b;
+    });
     double sum = 0, total = 0, best_gain = 0;
     float scale = 0;
     for (int i = 0; i < block.n; ++i) {
