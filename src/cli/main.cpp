@@ -59,14 +59,17 @@ const CommandInfo& choose_command(std::vector<std::string>& words) {
     return *find_command("run");
 }
 
+#if AGAVE_CHAT
 /// `agave run MODEL` at a terminal, without a prompt, is a conversation.
 bool wants_chat(const CommandLine& line) {
     const Options& options = line.options;
     return line.arguments.size() == 1 && ::isatty(STDIN_FILENO) && ::isatty(STDOUT_FILENO) && !options.raw &&
            !options.json;
 }
+#endif
 
-int execute(const CommandInfo& command, const CommandLine& line, const std::vector<std::string>& words) {
+int execute(const CommandInfo& command, const CommandLine& line,
+            [[maybe_unused]] const std::vector<std::string>& words) {
     set_color(line.options.color);
     if (line.options.help) {
         print(command_help(command));

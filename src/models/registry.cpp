@@ -93,7 +93,16 @@ ModelFile translate_folder(HuggingFaceFolder folder) {
 }
 
 ModelFile open_model_file(const std::string& path) {
-    if (is_huggingface_path(path)) return translate_folder(open_huggingface(path));
+    if (is_huggingface_path(path)) {
+#if AGAVE_HUGGINGFACE
+        return translate_folder(open_huggingface(path));
+#else
+        fail(ErrorKind::unsupported,
+             "'%s' is a Hugging Face model, which this build leaves out; build with -DAGAVE_HUGGINGFACE=ON "
+             "to run it",
+             path.c_str());
+#endif
+    }
     return ModelFile::open(path);
 }
 
