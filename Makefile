@@ -36,7 +36,7 @@ format-check:
 	@scripts/format.sh --check
 
 size: build
-	@python3 tools/checks/binary.py --ceiling 1258291 $(AGAVE)
+	@python3 tools/checks/binary.py --ceiling 1966080 $(AGAVE)
 
 clean:
 	@rm -rf build
