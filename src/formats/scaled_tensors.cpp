@@ -81,7 +81,6 @@ void join_mxfp4(Joiner& joiner) {
                     .n_rows = n_rows,
                     .n_columns = n_columns,
                     .weights = blocks.data,
-                    .bits = 4,
                     .scales = {scales.data, NumberType::e8m0, 1, 32, n_groups}},
                    shape);
     }

@@ -5,13 +5,13 @@
 
 namespace agave {
 
-/// The types that scales, zero points and biases come in.
+/// The types that scales come in.
 enum class NumberType : uint8_t { f32, f16, bf16, e4m3, e8m0, i8, u8, i32 };
 
 /// The number of this index in an array that may be unaligned, exact.
 float number_at(const std::byte* numbers, NumberType type, int64_t index);
 
-/// A number for each rectangle of a matrix: scales, zero points or biases. nullptr: there are none.
+/// A number for each rectangle of a matrix: its scales.
 struct NumberGrid {
     const std::byte* data = nullptr;
     NumberType type = NumberType::f32;
@@ -39,26 +39,19 @@ struct ScaledMatrix {
     int64_t n_rows = 0;
     int64_t n_columns = 0;
     const std::byte* weights = nullptr;
-    int bits = 8;  ///< of one weight
     NumberGrid scales = {};
-    NumberGrid zeros = {};                    ///< or the biases of MLX
-    const std::byte* packed_zeros = nullptr;  ///< zero points packed as the format packs weights, or nullptr
-    int64_t group = 0;                        ///< columns that share a packed zero point
-    const std::byte* group_of_column = nullptr;  ///< int32 for each column, or nullptr: column / group
-    int zero_offset = 0;                         ///< added to each zero point
-    float scale = 1.0f;                          ///< multiplies everything
+    float scale = 1.0f;  ///< multiplies everything
+};
+NumberGrid zeros = {};                       ///< or the biases of MLX
+const std::byte* packed_zeros = nullptr;     ///< zero points packed as the format packs weights, or nullptr
+int64_t group = 0;                           ///< columns that share a packed zero point
+const std::byte* group_of_column = nullptr;  ///< int32 for each column, or nullptr: column / group
+int zero_offset = 0;                         ///< added to each zero point
+float scale = 1.0f;                          ///< multiplies everything
 };
 
-/// FP4 E2M1, two in a byte, the even one low: MXFP4 as GPT-OSS and MLX store it (scales E8M0 for 32), NVFP4
-/// (scales E4M3 for 16 and one float32 for the tensor).
+/// FP4 E2M1, two in a byte, the even one low: MXFP4 as GPT-OSS stores it (scales E8M0 for 32 columns; OCP
+/// Microscaling Formats 1.0, section 5.2).
 extern const ScaledFormat kScaledE2M1;
-/// FP8 E4M3 or E5M2 with a scale for the tensor, a row, or a block.
-extern const ScaledFormat kScaledE4M3, kScaledE5M2;
-/// compressed-tensors: int32 words of 32 / bits weights of one row, or int8; (q - zero) * scale.
-extern const ScaledFormat kScaledInteger, kScaledInt8;
-/// MLX's affine: codes of `bits` bits, a little-endian stream along each row; q * scale + bias.
-extern const ScaledFormat kScaledAffine;
-/// GPTQ and AWQ: int32 words that hold 32 / bits weights of one column, or of one row in AWQ's order.
-extern const ScaledFormat kScaledGptq, kScaledAwq;
 
 }  // namespace agave

@@ -1,4 +1,3 @@
-#include "base/float8.h"
 #include "quant/e2m1.h"
 #include "quant/scaled.h"
 
@@ -25,21 +24,8 @@ void decode_e2m1(const ScaledMatrix& m, int64_t row, float* out) {
     multiply_scales(m, row, out);
 }
 
-template <float (*to_float)(uint8_t)>
-void decode_float8(const ScaledMatrix& m, int64_t row, float* out) {
-    const std::byte* codes = m.weights + static_cast<size_t>(row * m.n_columns);
-    for (int64_t i = 0; i < m.n_columns; i++) out[i] = to_float(static_cast<uint8_t>(codes[i]));
-    multiply_scales(m, row, out);
-}
-
-float e5m2(uint8_t bits) {
-    return e5m2_to_float(bits);
-}
-
 }  // namespace
 
 const ScaledFormat kScaledE2M1{"FP4", decode_e2m1};
-const ScaledFormat kScaledE4M3{"FP8", decode_float8<e4m3_to_float>};
-const ScaledFormat kScaledE5M2{"FP8", decode_float8<e5m2>};
 
 }  // namespace agave
