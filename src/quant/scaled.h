@@ -42,13 +42,6 @@ struct ScaledMatrix {
     NumberGrid scales = {};
     float scale = 1.0f;  ///< multiplies everything
 };
-NumberGrid zeros = {};                       ///< or the biases of MLX
-const std::byte* packed_zeros = nullptr;     ///< zero points packed as the format packs weights, or nullptr
-int64_t group = 0;                           ///< columns that share a packed zero point
-const std::byte* group_of_column = nullptr;  ///< int32 for each column, or nullptr: column / group
-int zero_offset = 0;                         ///< added to each zero point
-float scale = 1.0f;                          ///< multiplies everything
-};
 
 /// FP4 E2M1, two in a byte, the even one low: MXFP4 as GPT-OSS stores it (scales E8M0 for 32 columns; OCP
 /// Microscaling Formats 1.0, section 5.2).
