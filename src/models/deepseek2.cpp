@@ -118,10 +118,7 @@ void build_deepseek2(const ModelFile& file, Model& model) {
         const LayerTensors w{file, layer};
 
         Value attended = attend(g, w, sizes, scaling, g.rms_norm(h, w("attn_norm.weight"), epsilon));
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         Value values = g.head_linear(attended, w("attn_v_b.weight"), sizes.n_heads);
         h = g.add(h, g.linear(values, w("attn_output.weight"), w.find("attn_output.bias")));
 

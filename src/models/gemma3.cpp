@@ -44,10 +44,7 @@ void build_gemma3(const ModelFile& file, Model& model) {
                                       .kv_heads = kv_heads,
                                       .window = sliding ? static_cast<int>(window) : 0,
                                       .scale = static_cast<float>(scale)});
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         h = g.add(h, g.rms_norm(g.linear(attended, w("attn_output.weight")), w("post_attention_norm.weight"),
                                 epsilon));
 

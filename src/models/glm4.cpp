@@ -29,10 +29,7 @@ void build_glm4(const ModelFile& file, Model& model) {
         Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
         Value attended =
             g.attention(g.rope(q, rope, n_heads, false), g.rope(k, rope, kv_heads, false), v, options);
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         x = g.linear(attended, w("attn_output.weight"));
         h = g.add(h, g.rms_norm(x, w("post_attention_norm.weight"), epsilon));
 

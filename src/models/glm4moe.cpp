@@ -41,10 +41,7 @@ void build_glm4moe(const ModelFile& file, Model& model) {
         }
         Value attended =
             g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, attention);
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         h = g.add(h, g.linear(attended, w("attn_output.weight")));
 
         x = g.rms_norm(h, w("post_attention_norm.weight"), epsilon);

@@ -37,10 +37,7 @@ void build_gptoss(const ModelFile& file, Model& model) {
                                       .window = sliding ? static_cast<int>(window) : 0,
                                       .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
                                       .sinks = &w("attn_sinks.weight")});
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         h = g.add(h, g.linear(attended, w("attn_output.weight"), &w("attn_output.bias")));
 
         x = g.rms_norm(h, w("post_attention_norm.weight"), epsilon);

@@ -40,10 +40,7 @@ void build_llama(const ModelFile& file, Model& model) {
                          kv_heads, halves);
         Value v = g.linear(x, w("attn_v.weight", kv_heads * head_dim), w.find("attn_v.bias"));
         Value attended = g.attention(q, k, v, options);
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         h = g.add(h, g.linear(attended, w("attn_output.weight"), w.find("attn_output.bias")));
 
         x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);

@@ -30,10 +30,7 @@ void build_qwen3(const ModelFile& file, Model& model) {
         options.window = windows[static_cast<size_t>(layer)];
         Value attended =
             g.attention(g.rope(q, rope, n_heads, true), g.rope(k, rope, kv_heads, true), v, options);
-        if (layer + 1 == model.n_layers) {
-            attended = g.select_outputs(attended);
-            h = g.select_outputs(h);
-        }
+        select_outputs_at_last(model, g, layer, attended, h);
         h = g.add(h, g.linear(attended, w("attn_output.weight"), w.find("attn_output.bias")));
 
         x = g.rms_norm(h, w("ffn_norm.weight"), epsilon);
