@@ -40,7 +40,7 @@ ThreadTeam::ThreadTeam(int n_threads)
 
 ThreadTeam::~ThreadTeam() {
     stop_.store(true, std::memory_order_relaxed);
-    word_.fetch_add(kNext, std::memory_order_release);
+    word_.fetch_add(kNext, std::memory_order_seq_cst);
     word_.notify_all();
     for (std::thread& thread : threads_) thread.join();
 }
@@ -55,12 +55,9 @@ void ThreadTeam::run_erased(Function function, void* context, int n_phases, bool
     context_ = context;
     phase_ = 0;
     n_phases_ = n_phases;
-    everyone_.store(everyone, std::memory_order_relaxed);
-    came_.store(0, std::memory_order_relaxed);
     uint32_t known = word_.load(std::memory_order_relaxed) & ~(kNext - 1);
     const uint32_t last = known + kNext * (static_cast<uint32_t>(n_phases) + 1);
-    word_.store((known + kNext) | kOpen, std::memory_order_release);
-    word_.notify_all();
+    publish((known + kNext) | kOpen | (everyone ? kEveryone | static_cast<uint32_t>(n_threads_) : 0));
     for (uint32_t word; (word = word_.load(std::memory_order_acquire)) != last;) {
         take_part(known, 0);
         word = word_.load(std::memory_order_acquire);
@@ -84,10 +81,11 @@ void ThreadTeam::work(int thread) {
 void ThreadTeam::take_part(uint32_t& known, int thread) {
     uint32_t word = word_.load(std::memory_order_acquire);
     if (!(word & kOpen) || (word & ~(kNext - 1)) == known) return;
-    if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return;
+    // A phase for everyone counts its threads from the start, and does not end without this one.
+    if (!(word & kEveryone) && !word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel))
+        return;
     do {
         known = word_.load(std::memory_order_relaxed) & ~(kNext - 1);
-        if (everyone_.load(std::memory_order_relaxed)) came_.fetch_add(1, std::memory_order_relaxed);
         function_(context_, phase_, thread);
     } while (leave());
 }
@@ -95,25 +93,24 @@ void ThreadTeam::take_part(uint32_t& known, int thread) {
 /// True when this thread has ended the phase and begun the next one.
 bool ThreadTeam::leave() {
     uint32_t word = word_.load(std::memory_order_acquire);
-    for (;;) {
-        const bool last = (word & kCount) == 1;
-        const uint32_t left = word - 1;
-        if (!last) {
-            if (word_.compare_exchange_weak(word, left, std::memory_order_acq_rel)) return false;
-            continue;
-        }
-        const bool ends =
-            !everyone_.load(std::memory_order_relaxed) || came_.load(std::memory_order_relaxed) == n_threads_;
-        if (word_.compare_exchange_weak(word, ends ? left & ~kOpen : left, std::memory_order_acq_rel)) {
-            if (!ends) return false;
-            word = left & ~kOpen;
-            break;
-        }
-    }
+    bool last;
+    uint32_t left;
+    do {
+        last = (word & kCount) == 1;
+        left = last ? (word - 1) & ~(kOpen | kEveryone) : word - 1;
+    } while (!word_.compare_exchange_weak(word, left, std::memory_order_acq_rel));
+    if (!last) return false;
     const bool more = ++phase_ < n_phases_;
-    word_.store(more ? (word + kNext) | kOpen | 1 : word + kNext, std::memory_order_release);
-    word_.notify_all();
+    publish(more ? (left + kNext) | kOpen | 1 : left + kNext);
     return more;
+}
+
+/// Sets the word and wakes those who sleep on it. The exchange is sequentially consistent because
+/// notify_all() looks for sleepers before it wakes: were that look to pass the store, a thread that goes to
+/// sleep between the two would never be woken.
+void ThreadTeam::publish(uint32_t word) {
+    word_.exchange(word, std::memory_order_seq_cst);
+    word_.notify_all();
 }
 
 void ThreadTeam::barrier() {
@@ -121,7 +118,7 @@ void ThreadTeam::barrier() {
     const uint32_t seen = barriers_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(n_threads_)) {
         arrived_.store(0, std::memory_order_relaxed);
-        barriers_.fetch_add(1, std::memory_order_release);
+        barriers_.fetch_add(1, std::memory_order_seq_cst);
         barriers_.notify_all();
     } else {
         wait_for_change(barriers_, seen, spins_);

@@ -14,7 +14,7 @@ namespace agave {
 /// idle team costs nothing.
 class ThreadTeam {
   public:
-    /// Starts n_threads - 1 threads (n_threads >= 1).
+    /// Starts n_threads - 1 threads (1 <= n_threads <= 1024).
     explicit ThreadTeam(int n_threads);
     ~ThreadTeam();
     ThreadTeam(const ThreadTeam&) = delete;
@@ -55,9 +55,11 @@ class ThreadTeam {
     void work(int thread);
     void take_part(uint32_t& known, int thread);
     bool leave();
+    void publish(uint32_t word);
 
-    // word_: how many threads are at the phase, whether one may begin it, and the number of the phase.
-    static constexpr uint32_t kCount = 0x7FF, kOpen = 0x800, kNext = 0x1000;
+    // word_: how many threads are at the phase (where kEveryone: or have yet to come), whether all of them
+    // must, whether one may begin it, and the number of the phase.
+    static constexpr uint32_t kCount = 0x7FF, kEveryone = 0x800, kOpen = 0x1000, kNext = 0x2000;
 
     const int n_threads_;
     const int spins_;  ///< looks at a changing word before a thread goes to sleep
@@ -67,8 +69,6 @@ class ThreadTeam {
     void* context_ = nullptr;
     int phase_ = 0;
     int n_phases_ = 0;
-    std::atomic<bool> everyone_{false};  ///< the phase ends when all threads have been there
-    std::atomic<int> came_{0};           ///< where everyone_: how many have begun the phase
     alignas(64) std::atomic<uint32_t> word_{0};
     alignas(64) std::atomic<uint32_t> arrived_{0};
     alignas(64) std::atomic<uint32_t> barriers_{0};  ///< counts completed barriers

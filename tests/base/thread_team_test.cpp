@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -25,6 +26,20 @@ TEST(ThreadTeam, EveryThreadRunsOnceAndBarriersHold) {
             });
             ASSERT_EQ(wrong, 0);
         }
+    }
+}
+
+TEST(ThreadTeam, ManyShortRunsAllEnd) {
+    for (int n_threads : {2, 3}) {
+        ThreadTeam team(n_threads);
+        std::atomic<int64_t> calls{0};
+        constexpr int kRuns = 100000;
+        for (int run = 0; run < kRuns; run++) {
+            team.run([&](int) { calls.fetch_add(1, std::memory_order_relaxed); });
+            // A pause now and then, so that the others have gone to sleep.
+            if (run % 1000 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+        }
+        EXPECT_EQ(calls, kRuns * n_threads);
     }
 }
 
