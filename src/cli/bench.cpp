@@ -2,10 +2,10 @@
 
 #include "backends/cpu/limits.h"
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 
 namespace agave::cli {

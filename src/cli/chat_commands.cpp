@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/utf8.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
 

@@ -2,11 +2,11 @@
 
 #include "backends/cpu/executor.h"
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/inspect_chat.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "formats/model_file.h"
 #include "formats/npy.h"

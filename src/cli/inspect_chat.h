@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cli/json_writer.h"
+#include "base/json_writer.h"
 #include "formats/model_file.h"
 
 namespace agave::cli {

@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/token_list.h"
 #include "formats/npy.h"

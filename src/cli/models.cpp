@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "cli/commands.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "hub/cache.h"
 #include "hub/selection.h"

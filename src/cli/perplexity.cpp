@@ -3,11 +3,11 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/divergence.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "tokenizer/tokenizer.h"
 

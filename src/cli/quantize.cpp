@@ -7,11 +7,11 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/commands.h"
 #include "cli/divergence.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "engine/encode_tensor.h"

@@ -6,11 +6,11 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "base/system.h"
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
 #include "sampling/file_defaults.h"

@@ -1,9 +1,9 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
-#include "cli/json_writer.h"
 #include "cli/output.h"
 #include "cli/token_list.h"
 #include "formats/model_file.h"

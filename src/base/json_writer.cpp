@@ -1,14 +1,16 @@
-#include "cli/json_writer.h"
+#include "base/json_writer.h"
 
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
-namespace agave::cli {
+#include "base/utf8.h"
+
+namespace agave {
 
 void JsonWriter::separate() {
-    if (!first_ && !after_key_) text_ += ", ";
+    if (!first_ && !after_key_) text_ += compact_ ? "," : ", ";
     first_ = false;
     after_key_ = false;
 }
@@ -31,26 +33,8 @@ void JsonWriter::raw(std::string_view token) {
 
 void JsonWriter::key(std::string_view name) {
     value(name);
-    text_ += ": ";
+    text_ += compact_ ? ":" : ": ";
     after_key_ = true;
-}
-
-/// Bytes of the valid UTF-8 character at the front of `text` (RFC 3629), or 0.
-static size_t utf8_character(std::string_view text) {
-    const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned lead = byte(0);
-    const size_t length = lead < 0x80   ? 1
-                          : lead < 0xC2 ? 0
-                          : lead < 0xE0 ? 2
-                          : lead < 0xF0 ? 3
-                          : lead < 0xF5 ? 4
-                                        : 0;
-    if (length == 0 || length > text.size()) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((byte(i) & 0xC0) != 0x80) return 0;
-    const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
-    const bool beyond = (lead == 0xED && byte(1) >= 0xA0) || (lead == 0xF4 && byte(1) >= 0x90);
-    return overlong || beyond ? 0 : length;
 }
 
 void JsonWriter::value(std::string_view text) {
@@ -58,7 +42,7 @@ void JsonWriter::value(std::string_view text) {
     text_ += '"';
     while (!text.empty()) {
         const auto byte = static_cast<unsigned char>(text[0]);
-        const size_t length = utf8_character(text);
+        const size_t length = utf8_length(text);
         char escape[8];
         if (byte == '"' || byte == '\\') {
             text_ += '\\';
@@ -101,10 +85,43 @@ void JsonWriter::value(double number) {
     raw(digits);
 }
 
+void JsonWriter::value_of_float(float number) {
+    if (!std::isfinite(number)) return null();
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.9g", static_cast<double>(number));
+    raw(digits);
+}
+
+void JsonWriter::value(JsonValue copied) {
+    switch (copied.kind()) {
+        case JsonKind::absent:
+        case JsonKind::null:
+            return null();
+        case JsonKind::boolean:
+            return value(copied.as_boolean());
+        case JsonKind::integer:
+            return value(copied.as_integer());
+        case JsonKind::number:
+            return value(copied.as_number());
+        case JsonKind::text:
+            return value(copied.as_text());
+        case JsonKind::array:
+        case JsonKind::object:
+            break;
+    }
+    const bool object = copied.is(JsonKind::object);
+    open(object ? '{' : '[');
+    for (auto entry = copied.begin(); entry != copied.end(); ++entry) {
+        if (object) key(entry.name());
+        value(*entry);
+    }
+    close(object ? '}' : ']');
+}
+
 void JsonWriter::array(std::span<const int32_t> numbers) {
     begin_array();
     for (int32_t number : numbers) value(number);
     end_array();
 }
 
-}  // namespace agave::cli
+}  // namespace agave
