@@ -21,13 +21,25 @@ int choose_threads(int asked) {
     return asked == 0 ? available_processors() : asked;
 }
 
+/// The number of snapshots asked for, or as many as their memory holds; two in any case.
+int choose_snapshots(const Model& model, const EngineOptions& options, int64_t context_size) {
+    if (options.max_snapshots >= 0) return options.max_snapshots;
+    constexpr size_t kMost = 4096;
+    const size_t slot = std::max<size_t>(1, state_bytes(model.graph.state_layers));
+    const size_t bytes = options.snapshot_bytes
+                             ? options.snapshot_bytes
+                             : kv_bytes(model.graph.kv_layers, options.kv_format, context_size) / 8;
+    return static_cast<int>(std::clamp<size_t>(bytes / slot, 2, kMost));
+}
+
 /// The context asked for, or the model's own; the latter halved until its K/V fit into memory that is free.
 int64_t choose_context(const Model& model, const EngineOptions& options) {
     const double available = static_cast<double>(available_memory_bytes());
-    const double states = static_cast<double>(state_bytes(model.graph.state_layers)) *
-                          (options.max_sequences + options.max_snapshots);
+    const double slot = static_cast<double>(state_bytes(model.graph.state_layers));
     const auto bytes = [&](int64_t n_tokens) {
-        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens)) + states;
+        const int slots = options.max_sequences + choose_snapshots(model, options, n_tokens);
+        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens)) +
+               slot * slots;
     };
     if (options.context_size < 0 || options.context_size > kMaxContext)
         fail(ErrorKind::usage,
@@ -55,12 +67,19 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       cpu_level_(options.cpu_level.value_or(cpu::best_level())),
       context_size_(choose_context(model_, options)),
       cache_(model_.graph.kv_layers, options.kv_format, context_size_, options.max_sequences,
-             options.prefill_chunk, model_.graph.state_layers, options.max_snapshots),
+             options.prefill_chunk, model_.graph.state_layers,
+             choose_snapshots(model_, options, context_size_)),
       executor_(cpu::make_executor(model_.graph, team_,
                                    {.max_rows = options.prefill_chunk,
                                     .max_outputs = options.max_outputs,
                                     .exact = options.exact,
-                                    .level = cpu_level_})) {}
+                                    .level = cpu_level_})),
+      logits_(static_cast<size_t>(std::max(options.max_outputs, 1)) * static_cast<size_t>(model_.n_vocab) *
+              sizeof(float)) {
+    tokens_.reserve(static_cast<size_t>(options.prefill_chunk));
+    output_rows_.reserve(static_cast<size_t>(options.max_outputs));
+    batch_slices_.reserve(static_cast<size_t>(options.max_sequences));
+}
 
 void Engine::check_room(const Sequence& sequence, int64_t n_tokens) const {
     if (sequence.n_tokens() + n_tokens > context_size_)
@@ -93,15 +112,15 @@ std::span<const float> Engine::step(std::span<const StepSlice> slices) {
             cache_.truncate(slices[i].sequence->kv, slices[i].sequence->n_tokens());
         if (!cache_.has_room_for_state(slices[reserved].sequence->kv))
             fail(ErrorKind::usage, "all %d slots of recurrent state are held by other sequences",
-                 options_.max_sequences + options_.max_snapshots);
+                 cache_.n_state_slots());
         fail(ErrorKind::usage, "the K/V cache is full: it holds %lld tokens over all sequences",
              static_cast<long long>(context_size_));
     }
-    logits_.resize(output_rows_.size() * static_cast<size_t>(model_.n_vocab));
-    executor_->run({tokens_, batch_slices_, output_rows_}, cache_, logits_.data());
+    float* logits = reinterpret_cast<float*>(logits_.data());
+    executor_->run({tokens_, batch_slices_, output_rows_}, cache_, logits);
     for (const StepSlice& slice : slices)
         cache_.commit(slice.sequence->kv, static_cast<int64_t>(slice.tokens.size()));
-    return logits_;
+    return {logits, output_rows_.size() * static_cast<size_t>(model_.n_vocab)};
 }
 
 int64_t Engine::step_length(int64_t begin, int64_t n_left, int64_t most) const {

@@ -22,10 +22,11 @@ struct EngineOptions {
     int64_t context_size =
         0;  ///< tokens of K/V over all sequences; 0: the model's own, as far as memory allows
     int max_sequences = 1;
-    int max_snapshots = 0;              ///< copies of recurrent state that may be held at once
-    int prefill_chunk = 512;            ///< rows in one step at the most
-    int max_outputs = 64;               ///< rows whose logits one step gives at the most
-    bool exact = false;                 ///< float32 activations for every weight format, instead of int8
+    int max_snapshots = 0;      ///< copies of recurrent state that may be held at once; -1: as many as...
+    size_t snapshot_bytes = 0;  ///< ...these bytes hold, or, where this is 0, an eighth of the K/V memory
+    int prefill_chunk = 512;    ///< rows in one step at the most
+    int max_outputs = 64;       ///< rows whose logits one step gives at the most
+    bool exact = false;         ///< float32 activations for every weight format, instead of int8
     std::optional<CpuLevel> cpu_level;  ///< absent: the best that this CPU runs
 };
 
@@ -57,10 +58,14 @@ class Engine {
     CpuLevel cpu_level() const { return cpu_level_; }
     int max_rows() const { return options_.prefill_chunk; }
     int max_outputs() const { return options_.max_outputs; }
+    int max_sequences() const { return options_.max_sequences; }
     const KvCache& cache() const { return cache_; }
     Executor& executor() { return *executor_; }
     ThreadTeam& team() { return team_; }
 
+    /// Takes the pages and the slot of state that n_tokens more will need, as step() does by itself; false,
+    /// and nothing is taken, when there are not enough.
+    bool reserve(Sequence& sequence, int64_t n_tokens) { return cache_.reserve(sequence.kv, n_tokens); }
     Sequence new_sequence() const { return {cache_.new_sequence()}; }
     void release(Sequence& sequence) { cache_.release(sequence.kv); }
     /// Forgets the positions from n_tokens on; false when a sliding window has passed what would be needed,
@@ -107,7 +112,7 @@ class Engine {
     int64_t context_size_;
     KvCache cache_;
     std::unique_ptr<Executor> executor_;
-    std::vector<float> logits_;
+    PageMemory logits_;  ///< [max_outputs, n_vocab]
     std::vector<int32_t> tokens_, output_rows_;
     std::vector<BatchSlice> batch_slices_;
 };

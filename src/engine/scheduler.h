@@ -8,15 +8,10 @@
 
 #include "engine/engine.h"
 #include "sampling/constraint.h"
+#include "sampling/log_probabilities.h"
 #include "sampling/sampler.h"
 
 namespace agave {
-
-/// A token and its natural logarithm of probability under the model's own softmax.
-struct TokenLogprob {
-    int32_t id;
-    float logprob;
-};
 
 /// A token that was generated, or one of the prompt where GenerationRequest::prompt_logprobs asks for them.
 struct GeneratedToken {
@@ -78,7 +73,11 @@ struct SchedulerOptions {
     int prefill_budget = 256;   ///< rows of prompts in a step that also decodes
     bool prefix_cache = true;   ///< keep what was computed, to begin later requests with it
     size_t snapshot_bytes = 0;  ///< for copies of recurrent state; 0: an eighth of the memory for the cache
+    std::vector<int32_t> end_tokens;  ///< that end a generation (Tokenizer::end_of_generation)
 };
+
+/// `engine` with room for all that a scheduler with these options does: sequences, outputs and snapshots.
+EngineOptions with_room_for(const SchedulerOptions& options, EngineOptions engine);
 
 /// Counters since the start, and gauges of this moment.
 struct SchedulerStatistics {
@@ -96,7 +95,8 @@ class Scheduler {
   public:
     using Id = uint64_t;
 
-    /// The engine must outlive the scheduler and belongs to it alone meanwhile.
+    /// The engine, whose options come from with_room_for(), must outlive the scheduler and belongs to it
+    /// alone meanwhile. Throws Error(usage) for options out of range.
     Scheduler(Engine& engine, const SchedulerOptions& options);
     ~Scheduler();
     Scheduler(const Scheduler&) = delete;

@@ -32,6 +32,8 @@ KvCache::KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_t
         layers_.push_back({static_cast<int>(index), classes_[index].page_bytes});
         classes_[index].page_bytes += agave::page_bytes(layer.shape, format);
     }
+    for (size_t i = 0; i < classes_.size(); i++)
+        if (classes_[i].window == 0) full_class_ = static_cast<int>(i);
     for (Class& c : classes_) {
         c.n_pages = pages_for(max_tokens) + max_sequences;
         if (c.window != 0)

@@ -75,6 +75,12 @@ class KvCache {
     bool has_room_for_state(const KvSequence& sequence) const {
         return states_.empty() || sequence.state_slot >= 0 || states_.n_available() > 0;
     }
+    /// Pages of the layers that keep every position, and those of them that nobody holds; 0 for a model
+    /// without such layers.
+    int64_t n_pages() const { return full_class_ < 0 ? 0 : classes_[full_class()].n_pages; }
+    int64_t n_available_pages() const { return full_class_ < 0 ? 0 : classes_[full_class()].available(); }
+    /// Slots of state in all, of sequences and snapshots.
+    int n_state_slots() const { return states_.n_slots(); }
     /// Bytes of the recurrent state of one sequence.
     size_t state_bytes() const { return states_.slot_bytes(); }
     /// Bytes of the pages and state slots that are held now.
@@ -98,10 +104,12 @@ class KvCache {
         size_t offset;  ///< of the layer's part in a page
     };
 
+    size_t full_class() const { return static_cast<size_t>(full_class_); }
     bool truncate_pages(KvSequence& sequence, int64_t n_tokens);
 
     KvFormat format_;
     std::vector<Class> classes_;
+    int full_class_ = -1;  ///< the one without a window; -1: none
     std::vector<LayerPlace> layers_;
     StatePool states_;
     int max_snapshots_, n_snapshots_ = 0;  ///< with a state slot of their own

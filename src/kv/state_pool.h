@@ -29,6 +29,7 @@ class StatePool {
     }
 
     size_t slot_bytes() const { return slot_floats_ * sizeof(float); }
+    int32_t n_slots() const { return n_slots_; }
     int32_t n_available() const { return n_slots_ - n_fresh_ + static_cast<int32_t>(free_slots_.size()); }
     /// Bytes of the slots that are held now, and of all.
     size_t used_bytes() const { return slot_bytes() * static_cast<size_t>(n_slots_ - n_available()); }

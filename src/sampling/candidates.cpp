@@ -42,11 +42,27 @@ std::span<float> Candidates::writable_logits() {
     return changed_;
 }
 
+void Candidates::restrict_to(std::span<const uint32_t> allowed) {
+    const size_t n = logits_.size();
+    if (allowed.size() != (n + 31) / 32)
+        fail(ErrorKind::runtime, "a constraint allows %zu words of tokens, but the vocabulary has %zu",
+             allowed.size(), (n + 31) / 32);
+    changed_.resize(n);
+    for (size_t begin = 0; begin < n; begin += 32) {
+        const uint32_t bits = allowed[begin / 32];
+        const size_t end = std::min(begin + 32, n);
+        for (size_t i = begin; i < end; ++i) changed_[i] = bits >> (i - begin) & 1 ? logits_[i] : kOut;
+    }
+    logits_ = changed_;
+    scanned_ = false;
+}
+
 void Candidates::scan() {
     if (scanned_) return;
     scan_ = scan_logits(logits_, block_max_);
     scanned_ = true;
-    if (scan_.max == kOut) fail(ErrorKind::runtime, "the logit bias bans every token of the vocabulary");
+    if (scan_.max == kOut)
+        fail(ErrorKind::runtime, "the logit bias and the grammar leave no token of the vocabulary");
 }
 
 void Candidates::list_all() {

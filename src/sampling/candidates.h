@@ -18,6 +18,9 @@ class Candidates {
     /// must outlive the step.
     float reset(std::span<const float> logits);
 
+    /// Takes the tokens out whose bit of `allowed` [(n_vocab + 31) / 32] is 0. Only right after reset().
+    void restrict_to(std::span<const uint32_t> allowed);
+
     /// Lets change(token, logit) give the logit of each of `tokens`; it must return the logit of any other
     /// token as it is.
     template <typename Change>

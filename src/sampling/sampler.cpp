@@ -134,12 +134,13 @@ void Sampler::accept(int32_t token) {
     if (s.penalties) s.penalties->accept(s.history);
 }
 
-SampledToken Sampler::sample(std::span<const float> logits) {
+SampledToken Sampler::sample(std::span<const float> logits, std::span<const uint32_t> allowed) {
     State& s = *state_;
     if (logits.size() != static_cast<size_t>(s.n_vocab)) {
         fail(ErrorKind::runtime, "%zu logits for a vocabulary of %d tokens", logits.size(), s.n_vocab);
     }
     const float model_max = s.candidates.reset(logits);
+    if (!allowed.empty()) s.candidates.restrict_to(allowed);
     s.add_bias();
     const bool greedy = s.parameters.temperature == 0.0f;
     for (Stage stage : s.chain) {

@@ -69,9 +69,10 @@ class Sampler {
     /// not in [0, n_vocab).
     void accept(int32_t token);
 
-    /// Chooses a token from `logits` [n_vocab]. Throws Error(runtime) when a logit is NaN or infinite, and
-    /// when the logit bias bans every token.
-    SampledToken sample(std::span<const float> logits);
+    /// Chooses a token from `logits` [n_vocab] among those whose bit is set in `allowed` (see
+    /// TokenConstraint::allowed; empty: all). Throws Error(runtime) when a logit is NaN or infinite, and when
+    /// the logit bias and `allowed` leave no token.
+    SampledToken sample(std::span<const float> logits, std::span<const uint32_t> allowed = {});
 
     /// The seed in use: the given one, or the one that was drawn.
     uint64_t seed() const;

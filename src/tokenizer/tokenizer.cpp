@@ -276,6 +276,10 @@ bool Tokenizer::is_end_of_generation(int32_t id) const {
     return std::binary_search(parts_->end_of_generation.begin(), parts_->end_of_generation.end(), id);
 }
 
+const std::vector<int32_t>& Tokenizer::end_of_generation() const {
+    return parts_->end_of_generation;
+}
+
 bool Tokenizer::is_control(int32_t id) const {
     check_id(parts_->vocabulary, id);
     return is_hidden(parts_->vocabulary.type(id));

@@ -58,6 +58,8 @@ class Tokenizer {
     bool adds_bos() const;
     /// Tokens after which generation stops: EOS, end of turn, end of message, and what the family uses.
     bool is_end_of_generation(int32_t id) const;
+    /// All of them, ascending.
+    const std::vector<int32_t>& end_of_generation() const;
     bool is_control(int32_t id) const;
 
     struct Parts;   ///< what every kind of tokenizer has: vocabulary, special tokens, ids

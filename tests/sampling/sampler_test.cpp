@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "reference.h"
+#include "sampling/log_probabilities.h"
 
 namespace agave {
 namespace {
@@ -181,7 +182,7 @@ TEST(Sampler, BanningEveryTokenIsAnError) {
         Sampler sampler(p, 2);
         std::string text;
         EXPECT_EQ(kind_of(sampler, std::vector<float>{1.0f, 2.0f}, &text), ErrorKind::runtime);
-        EXPECT_EQ(text, "the logit bias bans every token of the vocabulary");
+        EXPECT_EQ(text, "the logit bias and the grammar leave no token of the vocabulary");
     }
 }
 
@@ -234,6 +235,63 @@ TEST(Sampler, WrongSizesAndTokensAreErrors) {
     EXPECT_EQ(kind_of(sampler, {}), ErrorKind::runtime);
     EXPECT_THROW(sampler.accept(3), Error);
     EXPECT_THROW(sampler.accept(-1), Error);
+}
+
+/// A mask leaves the tokens that it allows as they would be if the others were banned one by one.
+TEST(Sampler, AMaskBansLikeBias) {
+    const auto logits = random_logits(1000, 2.0f, 5);
+    for (const float temperature : {0.0f, 1.0f}) {
+        SamplingParameters masked;
+        masked.temperature = temperature;
+        masked.presence_penalty = 0.5f;
+        masked.seed = 9;
+        masked.logprobs = true;
+        SamplingParameters biased = masked;
+        std::vector<uint32_t> allowed((logits.size() + 31) / 32);
+        for (int32_t token = 0; token < 1000; ++token) {
+            if (token % 7 == 3 || token == 999)
+                allowed[static_cast<size_t>(token) / 32] |= 1u << token % 32;
+            else
+                biased.logit_bias.push_back({token, -std::numeric_limits<float>::infinity()});
+        }
+        Sampler a(masked, 1000), b(biased, 1000);
+        for (int i = 0; i < 50; ++i) {
+            const SampledToken token = a.sample(logits, allowed), expected = b.sample(logits);
+            ASSERT_EQ(token.id, expected.id);
+            ASSERT_EQ(token.logprob, log_probability(logits, token.id));
+            a.accept(token.id);
+            b.accept(token.id);
+        }
+    }
+    Sampler sampler({}, 1000);
+    EXPECT_THROW(sampler.sample(logits, std::vector<uint32_t>(31, 1)), Error);
+    EXPECT_THROW(sampler.sample(logits, std::vector<uint32_t>(32, 0)), Error);
+}
+
+TEST(LogProbabilities, AreTheSamplersAndInOrder) {
+    auto logits = random_logits(1000, 2.0f, 5);
+    logits[700] = logits[20];
+    LogProbabilities log_probabilities;
+    log_probabilities.reset(logits);
+    std::vector<TokenLogprob> top;
+    log_probabilities.top(1200, top);
+    ASSERT_EQ(top.size(), 1000u);
+    for (size_t i = 0; i < top.size(); ++i) {
+        EXPECT_EQ(top[i].logprob, log_probability(logits, top[i].id));
+        if (i > 0) {
+            const float last = logits[static_cast<size_t>(top[i - 1].id)],
+                        next = logits[static_cast<size_t>(top[i].id)];
+            EXPECT_TRUE(last > next || (last == next && top[i - 1].id < top[i].id));
+        }
+    }
+    std::vector<TokenLogprob> few;
+    log_probabilities.top(5, few);
+    ASSERT_EQ(few.size(), 5u);
+    for (size_t i = 0; i < few.size(); ++i) EXPECT_EQ(few[i].id, top[i].id);
+    log_probabilities.top(0, few);
+    EXPECT_TRUE(few.empty());
+    logits[3] = NAN;
+    EXPECT_THROW(log_probabilities.reset(logits), Error);
 }
 
 }  // namespace
