@@ -7,10 +7,10 @@ set -eu
 
 packages_of() {
     case $1 in
-        build) echo g++ cmake ninja-build rapidjson-dev libgtest-dev libcurl4 python3 ;;
+        build) echo g++ cmake ninja-build rapidjson-dev libhttp-parser-dev libgtest-dev libcurl4 python3 ;;
         model) echo python3 python3-pip ca-certificates ;;
         format) echo clang-format-19 ;;
-        fuzz) echo clang-19 libclang-rt-19-dev cmake ninja-build rapidjson-dev ;;
+        fuzz) echo clang-19 libclang-rt-19-dev cmake ninja-build rapidjson-dev libhttp-parser-dev ;;
         arm) echo clang-19 lld-19 cmake ninja-build rapidjson-dev qemu-user-static googletest \
             libstdc++-12-dev-arm64-cross libc6-dev-arm64-cross ;;
         peers) echo g++ cmake ninja-build python3 python3-venv python3-dev ca-certificates ;;
@@ -30,6 +30,7 @@ have() {
         python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
         python3-venv) python3 -c 'import ensurepip' >/dev/null 2>&1 ;;
         rapidjson-dev) [ -f /usr/include/rapidjson/document.h ] || [ -f /usr/local/include/rapidjson/document.h ] ;;
+        libhttp-parser-dev) [ -f /usr/include/http_parser.h ] || [ -f /usr/local/include/http_parser.h ] ;;
         libgtest-dev) [ -f /usr/include/gtest/gtest.h ] || [ -f /usr/local/include/gtest/gtest.h ] ;;
         googletest) [ -f /usr/src/googletest/CMakeLists.txt ] ;;
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ] ;;
