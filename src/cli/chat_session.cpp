@@ -8,6 +8,7 @@
 #include "cli/engine_options.h"
 #include "cli/prompt.h"
 #include "sampling/stop_matcher.h"
+#include "tokenizer/prompt_tokens.h"
 
 namespace agave::cli {
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/output.h"
 #include "sampling/file_defaults.h"
+#include "tokenizer/prompt_tokens.h"
 #if AGAVE_CHAT
 #include "chat/chat_template.h"
 #endif
@@ -76,14 +77,6 @@ LogitBias parse_logit_bias(const std::string& text, const Tokenizer& tokenizer) 
 }
 
 }  // namespace
-
-std::vector<int32_t> prompt_tokens(const std::string& text, const Tokenizer& tokenizer) {
-    std::vector<int32_t> tokens = tokenizer.encode(text, {.add_special = false, .parse_special = true});
-    const int32_t bos = tokenizer.bos();
-    const bool has_bos = !tokens.empty() && tokens[0] == bos;
-    if (tokenizer.adds_bos() && bos >= 0 && !has_bos) tokens.insert(tokens.begin(), bos);
-    return tokens;
-}
 
 #if AGAVE_CHAT
 chat::RenderOptions render_options(const Options& options, const Tokenizer& tokenizer) {

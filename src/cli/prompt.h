@@ -33,9 +33,6 @@ std::string read_prompt(const CommandLine& line);
 Prompt make_prompt(const std::string& words, const Options& options, const ModelFile& file,
                    const Tokenizer& tokenizer);
 
-/// The token ids of a rendered prompt; BOS is added when the model wants it and the text has not got it.
-std::vector<int32_t> prompt_tokens(const std::string& text, const Tokenizer& tokenizer);
-
 #if AGAVE_CHAT
 /// What the options say about rendering a conversation.
 chat::RenderOptions render_options(const Options& options, const Tokenizer& tokenizer);
