@@ -39,4 +39,12 @@ float number_at(const std::byte* numbers, NumberType type, int64_t index) {
     return 0;
 }
 
+void multiply_scales(const ScaledMatrix& m, int64_t row, float* out) {
+    for (int64_t begin = 0; begin < m.n_columns; begin += m.scales.columns_each) {
+        const float scale = static_cast<float>(m.scales.at(row, begin) * m.scale);
+        const int64_t end = begin + m.scales.columns_each;
+        for (int64_t i = begin; i < end && i < m.n_columns; i++) out[i] *= scale;
+    }
+}
+
 }  // namespace agave

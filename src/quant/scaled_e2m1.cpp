@@ -5,15 +5,6 @@ namespace agave {
 
 namespace {
 
-/// Multiplies a row by its scales, each of which covers some columns.
-void multiply_scales(const ScaledMatrix& m, int64_t row, float* out) {
-    for (int64_t begin = 0; begin < m.n_columns; begin += m.scales.columns_each) {
-        const float scale = m.scales.at(row, begin) * m.scale;
-        const int64_t end = begin + m.scales.columns_each;
-        for (int64_t i = begin; i < end && i < m.n_columns; i++) out[i] *= scale;
-    }
-}
-
 void decode_e2m1(const ScaledMatrix& m, int64_t row, float* out) {
     const std::byte* codes = m.weights + static_cast<size_t>(row * (m.n_columns / 2));
     for (int64_t i = 0; i < m.n_columns; i += 2) {
