@@ -137,16 +137,15 @@ class Report {
         if (json_) {
             writer_.begin_object();
             writer_.member("name", from.name);
-            writer_.member("from", format_info(from.format).name);
+            writer_.member("from", from.format_name());
             writer_.member("to", format_info(to).name);
             writer_.member("from_bytes", uint64_t{from.n_bytes});
             writer_.member("to_bytes", to_bytes);
             writer_.member("relative_rms_error", error.value_or(0.0));
             writer_.end_object();
         } else if (!silent_) {
-            const std::string change =
-                error ? strprintf("%s -> %s", format_info(from.format).name, format_info(to).name)
-                      : strprintf("%s, copied", format_info(from.format).name);
+            const std::string change = error ? strprintf("%s -> %s", from.format_name(), format_info(to).name)
+                                             : strprintf("%s, copied", from.format_name());
             printf_out("%-36s %-18s %-18s %10s -> %-10s %s\n", printable(from.name, 64).c_str(),
                        shape_text(from).c_str(), change.c_str(),
                        bytes_text(static_cast<double>(from.n_bytes)).c_str(),
@@ -294,7 +293,7 @@ void write_model(const ModelFile& model, const Plan& plan, const ImportanceMatri
             relative = error.relative_rms();
             totals.squared_error += error.squared_error;
             totals.squared_weights += error.squared_weights;
-            totals.requantized += !is_float(from.format);
+            totals.requantized += !is_float(from.format) || from.scaled || (from.parts && from.parts->scaled);
             totals.without_importance += !is_float(to.format) && plan.importance[i].empty();
         }
         if (interrupted) fail(ErrorKind::runtime, "stopped");

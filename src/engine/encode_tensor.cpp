@@ -26,9 +26,17 @@ struct RowResult {
     float culprit = 0;
 };
 
-const std::byte* row_data(const Tensor& tensor, int64_t row) {
-    if (tensor.parts) return row_data(tensor.parts[row / tensor.shape[1]], row % tensor.shape[1]);
-    return tensor.data + static_cast<size_t>(row) * tensor.row_bytes();
+/// Appends a row in its own format, which for a matrix with scales is float32.
+void append_row(const Tensor& tensor, int64_t row, std::vector<std::byte>& out) {
+    if (tensor.parts) return append_row(tensor.parts[row / tensor.shape[1]], row % tensor.shape[1], out);
+    const size_t row_bytes = tensor.row_bytes();
+    if (tensor.scaled) {
+        out.resize(out.size() + row_bytes);
+        decode_rows(tensor, row, 1, reinterpret_cast<float*>(out.data() + out.size() - row_bytes));
+        return;
+    }
+    const std::byte* data = tensor.data + static_cast<size_t>(row) * row_bytes;
+    out.insert(out.end(), data, data + row_bytes);
 }
 
 /// Buffers of one thread.
@@ -41,7 +49,7 @@ RowResult encode_row(const TensorEncoding& encoding, int64_t row, RowBuffers& bu
     const int64_t n = tensor.shape[0];
     const FormatInfo& to = format_info(encoding.format);
     std::vector<float>& weights = buffers.weights;
-    format_info(tensor.format).decode(row_data(tensor, encoding.order.source(row)), weights.data(), n);
+    decode_rows(tensor, encoding.order.source(row), 1, weights.data());
     RowResult result;
     for (const float w : weights) {
         if (std::isfinite(w)) continue;
@@ -133,15 +141,13 @@ EncodingError encode_tensor(ThreadTeam& team, const TensorEncoding& encoding, co
 
 void copy_tensor(const Tensor& tensor, RowOrder order,
                  const std::function<void(std::span<const std::byte>)>& written) {
-    if (!tensor.parts && order.interleaved_head_dim == 0) {
+    if (tensor.data && order.interleaved_head_dim == 0) {
         written({tensor.data, tensor.n_bytes});
         return;
     }
-    const size_t row_bytes = tensor.row_bytes();
     std::vector<std::byte> out;
     for (int64_t row = 0; row < tensor.n_rows(); ++row) {
-        const std::byte* data = row_data(tensor, order.source(row));
-        out.insert(out.end(), data, data + row_bytes);
+        append_row(tensor, order.source(row), out);
         if (out.size() < size_t{1} << 22 && row + 1 < tensor.n_rows()) continue;
         written(out);
         out.clear();
