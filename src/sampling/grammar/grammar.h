@@ -55,6 +55,9 @@ class Grammar {
     /// Whether `text` belongs to the language, for tests and tools.
     bool matches(std::string_view text) const;
 
+    /// Gives back the memory of what can be found again; masks stay the same.
+    void forget() const;
+
     GrammarData& data() const { return *data_; }
 
   private:

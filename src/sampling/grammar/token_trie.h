@@ -36,12 +36,14 @@ class TokenTrie {
         std::vector<Node> nodes;     ///< the root first; then one that stands behind the last
         std::vector<int32_t> order;  ///< token ids
     };
-    /// Tokens that are plain text: whole UTF-8 characters that stand for themselves in a JSON string (no
-    /// quote, no backslash, no control character).
+    /// Tokens that are plain text: whole UTF-8 characters that stand for themselves in a JSON string and that
+    /// "." of a regular expression reads (no quote, no backslash, no control character, no U+2028 or U+2029).
     const Tree& text() const { return text_; }
     /// All others.
     const Tree& mixed() const { return mixed_; }
 
+    /// Differs from that of every other trie of the process.
+    uint64_t id() const { return id_; }
     int32_t n_vocab() const { return static_cast<int32_t>(offsets_.size()) - 1; }
     size_t n_words() const { return (offsets_.size() + 30) / 32; }
     std::string_view bytes(int32_t token) const {
@@ -64,6 +66,7 @@ class TokenTrie {
   private:
     void build();
 
+    uint64_t id_ = 0;
     std::string bytes_;              ///< of all tokens, one behind the other
     std::vector<uint32_t> offsets_;  ///< [n_vocab + 1] in bytes_
     std::vector<int32_t> end_of_generation_;
