@@ -52,8 +52,6 @@ Curl load() {
 
 }  // namespace
 
-const char* const kCurlKind = "libcurl";
-
 const Curl& curl() {
     static const Curl loaded = load();
     return loaded;

@@ -35,6 +35,7 @@ constexpr Route routes[] = {
     {"GET", "/api/version", ollama_version},
     {"POST", "/api/embed", no_embeddings},
     {"POST", "/api/embeddings", no_embeddings},
+    {"GET", "/openapi.json", openapi},
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
 };

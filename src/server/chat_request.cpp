@@ -200,8 +200,6 @@ std::vector<std::string> read_stops(Fields& fields, std::string_view name) {
     const auto add = [&](JsonValue text) {
         if (!text.is(JsonKind::text)) refuse("invalid_type", fields.path_of(name), "must hold strings");
         if (text.as_text().empty()) refuse("invalid_value", fields.path_of(name), "has an empty string");
-        if (text.as_text().size() > 1024)
-            refuse("invalid_value", fields.path_of(name), "has a string of more than 1024 bytes");
         stops.emplace_back(text.as_text());
     };
     if (value.size() > 64) refuse("invalid_value", fields.path_of(name), "has more than 64 strings");

@@ -19,6 +19,9 @@ struct Usage {
 /// As "usage" has it.
 std::string usage_json(const Usage& usage);
 
+/// "arguments": the text of a JSON object.
+std::string read_arguments(Fields& fields);
+
 /// Of `fields`, a function of a tool: name, description, parameters, strict.
 void read_function(Fields& fields, ChatRequest& request);
 /// "none", "auto", "required", or an object that names a function.

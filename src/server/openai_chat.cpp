@@ -45,6 +45,17 @@ std::string usage_json(const Usage& usage) {
         {usage.prompt, usage.generated, usage.prompt + usage.generated, usage.cached, usage.reasoning});
 }
 
+std::string read_arguments(Fields& fields) {
+    const std::string_view text = fields.text("arguments");
+    if (text.empty()) return {};
+    try {
+        const Json json(text, "the text", JsonSource::request);
+        if (json.root().is(JsonKind::object)) return std::string(text);
+    } catch (const Error&) {
+    }
+    refuse("invalid_value", fields.path_of("arguments"), "must be a JSON object, as text");
+}
+
 void read_function(Fields& fields, ChatRequest& request) {
     const std::string_view name = fields.required_text("name");
     const std::string_view description = fields.text("description");
@@ -97,7 +108,7 @@ void read_calls(JsonValue calls, const std::string& path, chat::Message& message
         made.id = call.text("id");
         Fields function(call.object("function"), call.path_of("function"));
         made.name = function.required_text("name");
-        made.arguments_json = function.text("arguments");
+        made.arguments_json = read_arguments(function);
         function.finish();
         call.finish();
         message.tool_calls.push_back(std::move(made));

@@ -73,7 +73,7 @@ void read_item(JsonValue value, const std::string& path, ChatRequest& request) {
         chat::ToolCall call;
         call.id = item.required_text("call_id");
         call.name = item.required_text("name");
-        call.arguments_json = item.text("arguments");
+        call.arguments_json = read_arguments(item);
         assistant_message(request).tool_calls.push_back(std::move(call));
         item.ignore("namespace");
     } else if (type == "function_call_output") {

@@ -414,6 +414,128 @@ TEST(ApiPlain, ModelWithoutTemplateRefusesChats) {
     EXPECT_EQ(server.post("/api/generate", R"({"model":"tiny","prompt":"a","stream":false})")->status, 200);
 }
 
+const std::string kTools =
+    R"("tools":[{"type":"function","function":{"name":"get_weather","description":"The weather.",)"
+    R"("parameters":{"type":"object","properties":{"city":{"enum":["Rome","Oslo"]}},"required":["city"],)"
+    R"("additionalProperties":false}}},{"type":"function","function":{"name":"stop","parameters":)"
+    R"({"type":"object","properties":{},"additionalProperties":false}}}])";
+const std::string kLong = R"({"messages":[{"role":"user","content":"inner"}],"temperature":1.5,"seed":3,)"
+                          R"("max_tokens":300,)";
+
+TEST_F(ApiTest, RequiredCallsFollowTheirSchema) {
+    const std::string body = kLong + kTools + R"(,"parallel_tool_calls":false,"tool_choice":)";
+    for (const char* choice : {R"({"type":"function","function":{"name":"get_weather"}})", "\"required\""}) {
+        const Parsed parsed = answer("/v1/chat/completions", body + choice + "}");
+        const JsonValue answered = parsed["choices"].at(0);
+        EXPECT_EQ(answered["finish_reason"].as_text(), "tool_calls");
+        ASSERT_EQ(answered["message"]["tool_calls"].size(), 1u) << parsed.text;
+        EXPECT_TRUE(answered["message"]["content"].is(JsonKind::null));
+        const JsonValue function = answered["message"]["tool_calls"].at(0)["function"];
+        const Parsed arguments{std::string(function["arguments"].as_text())};
+        if (function["name"].as_text() == "get_weather") {
+            const std::string_view city = arguments["city"].as_text();
+            EXPECT_TRUE(city == "Rome" || city == "Oslo") << city;
+        } else {
+            EXPECT_EQ(function["name"].as_text(), "stop");
+            EXPECT_EQ(arguments.json.root().size(), 0u);
+        }
+        // The same call, streamed.
+        std::string name, text;
+        for (const ServerEvent& event :
+             parse_events(server_.post("/v1/chat/completions", body + choice + R"(,"stream":true})")->body)) {
+            if (event.data == "[DONE]") continue;
+            const Parsed chunk(event.data);
+            for (const JsonValue call : chunk["choices"].at(0)["delta"]["tool_calls"]) {
+                if (const JsonValue part = call["function"]["name"]) name += part.as_text();
+                text += call["function"]["arguments"].as_text();
+            }
+        }
+        EXPECT_EQ(name, function["name"].as_text());
+        EXPECT_EQ(text, function["arguments"].as_text());
+    }
+}
+
+TEST_F(ApiTest, CallsOfTheOtherSurfaces) {
+    const std::string schema =
+        R"({"type":"object","properties":{"city":{"enum":["Rome"]}},"required":["city"],"additionalProperties":false})";
+    const Parsed message = answer(
+        "/v1/messages",
+        R"({"model":"tiny","max_tokens":300,"messages":[{"role":"user","content":"inner"}],"tools":[{"name":"w","input_schema":)" +
+            schema + R"(}],"tool_choice":{"type":"any","disable_parallel_tool_use":true}})");
+    EXPECT_EQ(message["stop_reason"].as_text(), "tool_use");
+    EXPECT_EQ(message["content"].at(0)["input"]["city"].as_text(), "Rome");
+    ASSERT_EQ(message["content"].size(), 1u);
+    const Parsed response = answer(
+        "/v1/responses",
+        R"({"input":"inner","parallel_tool_calls":false,"tool_choice":"required","tools":[{"type":"function","name":"w","parameters":)" +
+            schema + "}]}");
+    EXPECT_EQ(response["status"].as_text(), "completed");
+    EXPECT_EQ(response["output"].at(0)["type"].as_text(), "function_call");
+    EXPECT_EQ(Parsed(std::string(response["output"].at(0)["arguments"].as_text()))["city"].as_text(), "Rome");
+}
+
+TEST_F(ApiTest, FormatsAreHonouredOrRefused) {
+    const std::string schema =
+        R"({"type":"object","properties":{"a":{"enum":[1,22]}},"required":["a"],"additionalProperties":false})";
+    const auto object = [&](const std::string& format) {
+        return Parsed(content_of(answer("/v1/chat/completions", kLong + format + "}")));
+    };
+    const std::string wrapped =
+        R"("response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":)" +
+        schema + "}}";
+    const int64_t a = object(wrapped)["a"].as_integer();
+    EXPECT_TRUE(a == 1 || a == 22);
+    EXPECT_EQ(content_of(answer("/v1/chat/completions", kLong + R"("grammar":"root ::= \"yes\" | \"no\""})"))
+                      .size() |
+                  1,
+              3u);
+    const Parsed line =
+        answer("/api/chat",
+               R"({"model":"tiny","stream":false,"messages":[{"role":"user","content":"a"}],"format":)" +
+                   schema + "}");
+    const Parsed inner{std::string(line["message"]["content"].as_text())};
+    EXPECT_TRUE(inner["a"].is(JsonKind::integer));
+    expect_refusal(
+        "/v1/chat/completions",
+        kLong + R"("response_format":{"type":"json_schema","json_schema":{"schema":{"type":"nothing"}}}})",
+        "");
+    expect_refusal("/v1/chat/completions", kLong + R"("grammar":"root ::= missing"})", "");
+    expect_refusal("/v1/chat/completions", kLong + kTools + "," + wrapped + "}", "response_format");
+}
+
+TEST_F(ApiTest, CallsAndResultsOfTheConversationAreShown) {
+    // This template knows no tools, so words tell the model of them.
+    const auto count = [&](const std::string& more) {
+        return answer("/v1/chat/completions",
+                      R"({"max_tokens":1,"messages":[{"role":"user","content":"inner"})" + more +
+                          "}")["usage"]["prompt_tokens"]
+            .as_integer();
+    };
+    const int64_t bare = count("]");
+    EXPECT_GT(count("]," + kTools), bare + 200);
+    EXPECT_EQ(count("]," + kTools + R"(,"tool_choice":"none")"), bare);
+    const std::string history =
+        R"(,{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"stop","arguments":"{}"}}]},)"
+        R"({"role":"tool","tool_call_id":"c1","content":"done"}])";
+    EXPECT_GT(count(history), bare + 40);
+    expect_refusal(
+        "/v1/chat/completions",
+        R"({"messages":[{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"a","arguments":"{"}}]}]})",
+        "messages[0].tool_calls[0].function.arguments");
+}
+
+TEST_F(ApiTest, OpenApiDocumentIsJsonAndNamesTheModel) {
+    const Parsed document(server_.request("GET", "/openapi.json")->body);
+    EXPECT_EQ(document["components"]["schemas"]["model"]["enum"].at(0).as_text(), "tiny");
+    for (auto path = document["paths"].begin(); path != document["paths"].end(); ++path) {
+        const std::string_view method = (*path)["get"] ? "GET" : "POST";
+        const std::string target =
+            path.name() == "/v1/models/{name}" ? "/v1/models/x" : std::string(path.name());
+        const auto response = server_.request(method, target, "");
+        EXPECT_NE(response->status, 405) << target;
+    }
+}
+
 TEST_F(ApiTest, TokenizeAndBack) {
     const Parsed tokens = answer("/tokenize", R"({"content":"the inner one","add_special":true})");
     EXPECT_EQ(tokens["tokens"].at(0).as_integer(), 1);

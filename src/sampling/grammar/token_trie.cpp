@@ -80,7 +80,9 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
             control_names_.push_back(name);
             bytes_ += kControl + name;
         } else {
-            bytes_ += tokenizer.token_bytes(id);
+            // A byte token of kControl would pass for the beginning of a control token; no UTF-8 holds it.
+            const std::string text = tokenizer.token_bytes(id);
+            if (text.find(kControl) == std::string::npos) bytes_ += text;
         }
         offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
     }
