@@ -15,6 +15,7 @@ namespace {
 /// Repeated runs of one thing.
 struct Measurement {
     int64_t n_tokens, depth;
+    int64_t n_sequences;
     std::vector<double> seconds;  ///< of each run, ascending
     double bytes = 0;             ///< of weights and K/V that one run reads
     double operations = 0;        ///< multiplications and additions of one run
@@ -23,7 +24,9 @@ struct Measurement {
         const size_t n = seconds.size();
         return n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
     }
-    double rate(double run_seconds) const { return static_cast<double>(n_tokens) / run_seconds; }
+    double rate(double run_seconds) const {
+        return static_cast<double>(n_tokens * n_sequences) / run_seconds;
+    }
 };
 
 /// The unit of the machine that bounds a prefill of this model.
@@ -44,27 +47,38 @@ ComputeLimit compute_limit(const ModelFile& file, bool exact, const cpu::Machine
     return {"f32", limits.f32_flops_per_second};
 }
 
-/// A sequence that holds `depth` tokens, and the runs that start from there.
+/// Sequences that hold `depth` tokens each, and the runs that start from there.
 class Bench {
   public:
-    Bench(Engine& engine, int64_t repetitions)
-        : engine_(engine), repetitions_(repetitions), sequence_(engine.new_sequence()) {}
-    ~Bench() { engine_.release(sequence_); }
+    Bench(Engine& engine, int64_t repetitions) : engine_(engine), repetitions_(repetitions) {}
+    ~Bench() { use_sequences(0); }
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
 
     Measurement prefill(int64_t n_tokens, int64_t depth) {
+        use_sequences(1);
         const std::vector<int32_t> tokens = make_tokens(depth, n_tokens);
-        return measure(n_tokens, depth, [&] { engine_.prefill(sequence_, tokens); });
+        return measure(n_tokens, depth, [&] { engine_.prefill(sequences_[0], tokens); });
     }
-    Measurement decode(int64_t n_tokens, int64_t depth) {
-        const std::vector<int32_t> tokens = make_tokens(depth, n_tokens);
+    Measurement decode(int64_t n_tokens, int64_t depth, int64_t n_sequences) {
+        use_sequences(static_cast<size_t>(n_sequences));
+        const std::vector<int32_t> tokens = make_tokens(depth, n_tokens + n_sequences);
         return measure(n_tokens, depth, [&] {
-            for (const int32_t& token : tokens) engine_.prefill(sequence_, {&token, 1});
+            std::vector<StepSlice> slices(sequences_.size());
+            for (size_t i = 0; i < static_cast<size_t>(n_tokens); i++) {
+                for (size_t s = 0; s < sequences_.size(); s++)
+                    slices[s] = {&sequences_[s], std::span(tokens).subspan(i + s, 1), 1};
+                engine_.step(slices);
+            }
         });
     }
 
   private:
+    void use_sequences(size_t n) {
+        for (; sequences_.size() > n; sequences_.pop_back()) engine_.release(sequences_.back());
+        while (sequences_.size() < n) sequences_.push_back(engine_.new_sequence());
+    }
+
     /// Ids that go through the vocabulary, so that no cache line of the embedding is hot.
     std::vector<int32_t> make_tokens(int64_t first, int64_t n) const {
         std::vector<int32_t> tokens(static_cast<size_t>(n));
@@ -74,19 +88,18 @@ class Bench {
         return tokens;
     }
 
-    /// Leaves exactly `depth` tokens in the sequence.
+    /// Leaves exactly `depth` tokens in each sequence.
     void rewind(int64_t depth) {
-        if (sequence_.n_tokens() < depth || !engine_.truncate(sequence_, depth)) {
-            engine_.release(sequence_);
-            sequence_ = engine_.new_sequence();
+        for (Sequence& sequence : sequences_) {
+            if (sequence.n_tokens() < depth || !engine_.truncate(sequence, depth)) engine_.release(sequence);
+            const int64_t held = sequence.n_tokens();
+            if (held < depth) engine_.prefill(sequence, make_tokens(held, depth - held));
         }
-        const int64_t held = sequence_.n_tokens();
-        if (held < depth) engine_.prefill(sequence_, make_tokens(held, depth - held));
     }
 
     template <typename Run>
     Measurement measure(int64_t n_tokens, int64_t depth, const Run& run) {
-        Measurement result{n_tokens, depth, {}};
+        Measurement result{n_tokens, depth, static_cast<int64_t>(sequences_.size()), {}};
         for (int64_t i = 0; i <= repetitions_; i++) {
             rewind(depth);
             const double begin = monotonic_seconds();
@@ -108,13 +121,14 @@ class Bench {
 
     Engine& engine_;
     int64_t repetitions_;
-    Sequence sequence_;
+    std::vector<Sequence> sequences_;
 };
 
 void write_json(JsonWriter& json, const Measurement& m, const char* limit, double share) {
     json.begin_object();
     json.member("tokens", m.n_tokens);
     json.member("depth", m.depth);
+    json.member("sequences", m.n_sequences);
     json.member("tokens_per_second", m.rate(m.median_seconds()));
     json.member("tokens_per_second_lowest", m.rate(m.seconds.back()));
     json.member("tokens_per_second_highest", m.rate(m.seconds.front()));
@@ -127,11 +141,13 @@ void write_json(JsonWriter& json, const Measurement& m, const char* limit, doubl
 
 void print_text(const char* what, const Measurement& m, const char* limit, double share) {
     const double seconds = m.median_seconds();
+    const std::string sequences =
+        m.n_sequences == 1 ? "" : strprintf("%lld x ", static_cast<long long>(m.n_sequences));
     printf_out(
-        "%-8s %6lld tokens at depth %-6lld %9.1f tokens/s (%.1f to %.1f)  %7.2f GB/s %8.1f GOP/s  %3.0f%% of "
+        "%-8s %6s tokens at depth %-6lld %9.1f tokens/s (%.1f to %.1f)  %7.2f GB/s %8.1f GOP/s  %3.0f%% of "
         "%s\n",
-        what, static_cast<long long>(m.n_tokens), static_cast<long long>(m.depth), m.rate(seconds),
-        m.rate(m.seconds.back()), m.rate(m.seconds.front()), m.bytes / seconds / 1e9,
+        what, (sequences + std::to_string(m.n_tokens)).c_str(), static_cast<long long>(m.depth),
+        m.rate(seconds), m.rate(m.seconds.back()), m.rate(m.seconds.front()), m.bytes / seconds / 1e9,
         m.operations / seconds / 1e9, 100 * share, limit);
     flush_output();
 }
@@ -154,11 +170,16 @@ void write_limits(JsonWriter& json, const cpu::MachineLimits& limits) {
 
 int bench_command(const CommandLine& line) {
     const Options& options = line.options;
+    const int64_t n_sequences = longest(options.bench_sequences);
     const int64_t context =
         longest(options.depths) + std::max(longest(options.prefill_lengths), longest(options.decode_lengths));
     if (context == longest(options.depths)) fail(ErrorKind::usage, "-p 0 and -n 0 leave nothing to measure");
     const ModelFile file = open_model(line.arguments[0]);
-    Engine engine(file, engine_options(options, options.kv_type, context, 1));
+    EngineOptions for_engine =
+        engine_options(options, options.kv_type, context * n_sequences, static_cast<int>(n_sequences));
+    for_engine.max_sequences = static_cast<int>(n_sequences);
+    for_engine.prefill_chunk = std::max(for_engine.prefill_chunk, for_engine.max_sequences);
+    Engine engine(file, for_engine);
     const cpu::MachineLimits limits = cpu::measure_limits(engine.team(), engine.cpu_level());
     const ComputeLimit compute = compute_limit(file, options.exact, limits);
     if (!options.json) {
@@ -177,26 +198,26 @@ int bench_command(const CommandLine& line) {
     json.member("model", engine.model().name);
     json.member("threads", static_cast<int64_t>(engine.n_threads()));
     json.member("cpu_level", cpu_level_name(engine.cpu_level()));
-    const auto measure_all = [&](bool decode) {
-        const char* name = decode ? "decode" : "prefill";
-        json.key(name);
-        json.begin_array();
-        for (int64_t depth : options.depths) {
-            for (int64_t n : decode ? options.decode_lengths : options.prefill_lengths) {
-                if (n == 0) continue;
-                const Measurement m = decode ? bench.decode(n, depth) : bench.prefill(n, depth);
-                const double share = decode
-                                         ? m.bytes / m.median_seconds() / limits.read_bytes_per_second
-                                         : m.operations / m.median_seconds() / compute.operations_per_second;
-                const char* limit = decode ? "read" : compute.name;
-                write_json(json, m, limit, share);
-                if (!options.json) print_text(name, m, limit, share);
-            }
-        }
-        json.end_array();
+    const auto write = [&](const char* name, const Measurement& m, bool reads) {
+        const double share = reads ? m.bytes / m.median_seconds() / limits.read_bytes_per_second
+                                   : m.operations / m.median_seconds() / compute.operations_per_second;
+        const char* limit = reads ? "read" : compute.name;
+        write_json(json, m, limit, share);
+        if (!options.json) print_text(name, m, limit, share);
     };
-    measure_all(false);
-    measure_all(true);
+    json.key("prefill");
+    json.begin_array();
+    for (int64_t depth : options.depths)
+        for (int64_t n : options.prefill_lengths)
+            if (n > 0) write("prefill", bench.prefill(n, depth), false);
+    json.end_array();
+    json.key("decode");
+    json.begin_array();
+    for (int64_t depth : options.depths)
+        for (int64_t n : options.decode_lengths)
+            for (int64_t sequences : options.bench_sequences)
+                if (n > 0) write("decode", bench.decode(n, depth, sequences), true);
+    json.end_array();
     write_limits(json, limits);
     json.end_object();
     if (options.json) {

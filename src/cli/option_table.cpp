@@ -133,6 +133,9 @@ constexpr OptionInfo options[] = {
      "measure the decoding of N tokens; 0 measures none", kBench},
     {"depth", 'd', "N,...", &Options::depths, 0, kMaxTokens, nullptr, "Measurement",
      "tokens that are in the context before each measurement", kBench},
+    {"sequences", 0, "N,...", &Options::bench_sequences, 1, 1024, nullptr, "Measurement",
+     "sequences that are decoded at once, each from a depth of its own; the rate is that of all together",
+     kBench},
     {"repetitions", 'r', "N", &Options::repetitions, 1, 10000, nullptr, "Measurement",
      "runs of each measurement, after one that does not count", kBench},
 

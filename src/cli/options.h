@@ -92,6 +92,7 @@ struct Options {
     std::vector<int64_t> prefill_lengths{512};
     std::vector<int64_t> decode_lengths{128};
     std::vector<int64_t> depths{0};
+    std::vector<int64_t> bench_sequences{1};
     int64_t repetitions = 5;
 
     std::string revision = "main";

@@ -21,25 +21,32 @@ int choose_threads(int asked) {
     return asked == 0 ? available_processors() : asked;
 }
 
+/// What a sequence needs to go on from a position, beside the pages that it keeps for ever.
+size_t snapshot_bytes(const Model& model, KvFormat format) {
+    size_t bytes = state_bytes(model.graph.state_layers);
+    for (const KvLayer& layer : model.graph.kv_layers)
+        if (layer.window != 0)
+            bytes += page_bytes(layer.shape, format) * static_cast<size_t>(layer.window / kPageTokens + 1);
+    return bytes;
+}
+
 /// The number of snapshots asked for, or as many as their memory holds; two in any case.
-int choose_snapshots(const Model& model, const EngineOptions& options, int64_t context_size) {
-    if (options.max_snapshots >= 0) return options.max_snapshots;
-    constexpr size_t kMost = 4096;
-    const size_t slot = std::max<size_t>(1, state_bytes(model.graph.state_layers));
-    const size_t bytes = options.snapshot_bytes
-                             ? options.snapshot_bytes
-                             : kv_bytes(model.graph.kv_layers, options.kv_format, context_size) / 8;
-    return static_cast<int>(std::clamp<size_t>(bytes / slot, 2, kMost));
+int choose_snapshots(const Model& model, const EngineOptions& options) {
+    constexpr size_t kMost = 1024;
+    const size_t one = snapshot_bytes(model, options.kv_format);
+    if (options.max_snapshots >= 0 || one == 0) return std::max(options.max_snapshots, 0);
+    const size_t bytes = options.snapshot_bytes ? options.snapshot_bytes : available_memory_bytes() / 8;
+    return static_cast<int>(std::clamp<size_t>(bytes / one, 2, kMost));
 }
 
 /// The context asked for, or the model's own; the latter halved until its K/V fit into memory that is free.
 int64_t choose_context(const Model& model, const EngineOptions& options) {
     const double available = static_cast<double>(available_memory_bytes());
-    const double slot = static_cast<double>(state_bytes(model.graph.state_layers));
+    const double states =
+        static_cast<double>(state_bytes(model.graph.state_layers)) * options.max_sequences +
+        static_cast<double>(snapshot_bytes(model, options.kv_format)) * choose_snapshots(model, options);
     const auto bytes = [&](int64_t n_tokens) {
-        const int slots = options.max_sequences + choose_snapshots(model, options, n_tokens);
-        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens)) +
-               slot * slots;
+        return static_cast<double>(kv_bytes(model.graph.kv_layers, options.kv_format, n_tokens)) + states;
     };
     if (options.context_size < 0 || options.context_size > kMaxContext)
         fail(ErrorKind::usage,
@@ -67,8 +74,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       cpu_level_(options.cpu_level.value_or(cpu::best_level())),
       context_size_(choose_context(model_, options)),
       cache_(model_.graph.kv_layers, options.kv_format, context_size_, options.max_sequences,
-             options.prefill_chunk, model_.graph.state_layers,
-             choose_snapshots(model_, options, context_size_)),
+             options.prefill_chunk, model_.graph.state_layers, choose_snapshots(model_, options)),
       executor_(cpu::make_executor(model_.graph, team_,
                                    {.max_rows = options.prefill_chunk,
                                     .max_outputs = options.max_outputs,

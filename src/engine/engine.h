@@ -22,8 +22,8 @@ struct EngineOptions {
     int64_t context_size =
         0;  ///< tokens of K/V over all sequences; 0: the model's own, as far as memory allows
     int max_sequences = 1;
-    int max_snapshots = 0;      ///< copies of recurrent state that may be held at once; -1: as many as...
-    size_t snapshot_bytes = 0;  ///< ...these bytes hold, or, where this is 0, an eighth of the K/V memory
+    int max_snapshots = 0;      ///< copies of recurrent state and windows that may be held; -1: as many as...
+    size_t snapshot_bytes = 0;  ///< ...these bytes hold, or, where this is 0, an eighth of the free memory
     int prefill_chunk = 512;    ///< rows in one step at the most
     int max_outputs = 64;       ///< rows whose logits one step gives at the most
     bool exact = false;         ///< float32 activations for every weight format, instead of int8
@@ -60,6 +60,7 @@ class Engine {
     int max_outputs() const { return options_.max_outputs; }
     int max_sequences() const { return options_.max_sequences; }
     const KvCache& cache() const { return cache_; }
+    KvCache& cache() { return cache_; }
     Executor& executor() { return *executor_; }
     ThreadTeam& team() { return team_; }
 

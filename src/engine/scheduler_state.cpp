@@ -27,8 +27,19 @@ Request::Request(GenerationRequest given, GenerationSink& to, int32_t n_vocab)
     for (int32_t token : tokens) sampler.accept(token);
 }
 
+static bool needs_marks(const Graph& graph) {
+    return !graph.state_layers.empty() || std::any_of(graph.kv_layers.begin(), graph.kv_layers.end(),
+                                                      [](const KvLayer& layer) { return layer.window != 0; });
+}
+
 Scheduler::State::State(Engine& e, const SchedulerOptions& o)
-    : engine(e), options(o), end_tokens_(o.end_tokens), by_thread_(static_cast<size_t>(e.n_threads())) {
+    : engine(e),
+      options(o),
+      tree_(e.cache()),
+      has_marks_(needs_marks(e.model().graph)),
+      has_state_(!e.model().graph.state_layers.empty()),
+      end_tokens_(o.end_tokens),
+      by_thread_(static_cast<size_t>(e.n_threads())) {
     std::sort(end_tokens_.begin(), end_tokens_.end());
 }
 
@@ -76,10 +87,13 @@ static int64_t pages_for(int64_t n_tokens) {
 /// Whether there are pages for the request's tokens and one more, beside what those that run still need for
 /// theirs.
 bool Scheduler::State::fits(const Request& request) const {
-    int64_t needed = pages_for(std::min(request.n_tokens() + 1, engine.context_size()));
+    const PrefixTree::Found found = tree_.find(request.tokens, most_reusable(request));
+    int64_t needed = pages_for(std::min(request.n_tokens() + 1, engine.context_size())) -
+                     found.n_tokens / kPageTokens + found.n_idle;
     for (const std::unique_ptr<Request>& r : running)
         needed += std::max<int64_t>(0, pages_for(r->n_tokens()) - pages_for(r->sequence.n_tokens()));
-    return engine.cache().n_pages() == 0 || needed <= engine.cache().n_available_pages();
+    return engine.cache().n_pages() == 0 ||
+           needed <= engine.cache().n_available_pages() + engine.cache().n_cached_pages();
 }
 
 void Scheduler::State::admit() {
@@ -89,12 +103,74 @@ void Scheduler::State::admit() {
         std::unique_ptr<Request> request = waiting.take(*next);
         request->sequence = engine.new_sequence();
         request->running = true;
-        if (request->started == 0) request->started = monotonic_seconds();
+        begin_at_prefix(*request);
+        if (request->started == 0) {
+            request->started = monotonic_seconds();
+            request->n_cached = request->sequence.n_tokens();
+        }
         const auto at = std::find_if(running.begin(), running.end(), [&](const std::unique_ptr<Request>& r) {
             return ranks_before(*request, *r);
         });
         running.insert(at, std::move(request));
     }
+}
+
+/// Tokens that a request can take over from others: not the last one, whose logits are wanted, and where
+/// recurrent layers compute in chunks only those of the prompt, since others come one by one.
+int64_t Scheduler::State::most_reusable(const Request& request) const {
+    if (!options.prefix_cache || (request.wants_prompt_logprobs() && request.n_told < request.n_prompt))
+        return 0;
+    const bool chunks = engine.model().graph.scan_chunk > 1;
+    return std::min(request.n_tokens(), chunks ? request.n_prompt : request.n_tokens()) - 1;
+}
+
+/// The page end to come where the request leaves what others need to begin there, in models where that is not
+/// so everywhere: where it parts from an earlier prompt, and the prompt's own end.
+int64_t Scheduler::State::next_mark(const Request& request) const {
+    const int64_t at = request.sequence.n_tokens();
+    int64_t mark = INT64_MAX;
+    if (!options.prefix_cache || !has_marks_) return mark;
+    for (const int64_t candidate : {request.branch, request.prompt_end()})
+        if (candidate > at) mark = std::min(mark, candidate);
+    return mark;
+}
+
+/// Takes over what is stored of the request's tokens, where that is more than it has.
+void Scheduler::State::begin_at_prefix(Request& request) {
+    const int64_t most = most_reusable(request);
+    if (most <= 0) return;
+    request.tree_version = tree_.version();
+    const PrefixTree::Found found = tree_.find(request.tokens, most);
+    request.branch = std::min(found.n_known, request.prompt_end());
+    if (found.n_tokens <= request.sequence.n_tokens()) return;
+    engine.release(request.sequence);
+    request.sequence = engine.new_sequence();
+    tree_.begin(request.sequence.kv, request.tokens, found.n_tokens);
+}
+
+/// Lets others begin with what the request has computed in this step, since position `before`.
+void Scheduler::State::store_prefix(Request& r, int64_t before) {
+    const int64_t now = r.sequence.n_tokens();
+    const int64_t page_end = now / kPageTokens * kPageTokens;
+    if (!options.prefix_cache || page_end <= before) return;
+    const bool in_reply = page_end > r.prompt_end();
+    if (in_reply && page_end > r.n_prompt && engine.model().graph.scan_chunk > 1) return;
+    int64_t mark = 0;
+    for (const int64_t candidate : {r.branch, r.prompt_end()})
+        if (has_marks_ && candidate > before && candidate <= now) {
+            tree_.insert(r.sequence.kv, r.tokens, candidate, true);
+            mark = candidate;
+        }
+    if (mark > 0) {
+        r.sequence.kv.keep_position = INT64_MAX;
+        engine.cache().commit(r.sequence.kv, 0);
+    }
+    if (mark == page_end) return;
+    const bool marks_reply = in_reply && has_marks_;
+    if (!tree_.insert(r.sequence.kv, r.tokens, page_end, marks_reply)) return;
+    // Only the reply's last page end is worth its memory.
+    if (r.reply_end > 0) tree_.forget_resume(r.tokens, r.reply_end);
+    r.reply_end = page_end;
 }
 
 /// How many of its pending tokens a request computes in the next step, when prompts have `budget` rows left,
@@ -105,7 +181,8 @@ int64_t Scheduler::State::piece_length(const Request& request, int64_t budget, i
                                        int64_t outputs) const {
     const int64_t scan = engine.model().graph.scan_chunk, begin = request.sequence.n_tokens();
     if (scan > 1 && begin >= request.n_prompt) return rows > 0 ? 1 : 0;
-    const int64_t left = (scan > 1 ? request.n_prompt : request.n_tokens()) - begin;
+    int64_t left = (scan > 1 ? request.n_prompt : request.n_tokens()) - begin;
+    if (has_state_) left = std::min(left, next_mark(request) - begin);
     if (request.wants_prompt_logprobs()) budget = std::min(budget, outputs), rows = std::min(rows, outputs);
     if (left <= budget) return left;
     // Whole pages are what other requests can take over.
@@ -134,6 +211,8 @@ void Scheduler::State::plan() {
     for (const std::unique_ptr<Request>& r : running) outputs -= r->decodes() ? 0 : 1;
     for (const std::unique_ptr<Request>& r : running) {
         if (r->piece > 0) continue;
+        // Another one may have computed the same meanwhile.
+        if (budget > 0 && r->tree_version != tree_.version()) begin_at_prefix(*r);
         r->piece = piece_length(*r, budget, rows, outputs + 1);
         if (r->wants_prompt_logprobs()) outputs -= std::max<int64_t>(0, r->piece - 1);
         rows -= r->piece;
@@ -145,7 +224,8 @@ void Scheduler::State::plan() {
 /// Takes the pages for all pieces. When they run out, those of the lowest rank give theirs back and wait.
 void Scheduler::State::reserve() {
     for (size_t i = 0; i < running.size(); i++)
-        while (i < running.size() && !engine.reserve(running[i]->sequence, running[i]->piece)) preempt_last();
+        while (i < running.size() && !engine.reserve(running[i]->sequence, running[i]->piece))
+            if (!tree_.make_room(running[i]->sequence.kv, running[i]->piece)) preempt_last();
 }
 
 void Scheduler::State::preempt_last() {
@@ -171,6 +251,12 @@ bool Scheduler::State::compute() {
         const int64_t begin = r->sequence.n_tokens(), end = begin + r->piece;
         const bool last = end == r->n_tokens() && r->wants_token();
         r->n_outputs = last ? 1 : 0;
+        // Windows keep what is needed at the marks until they are stored.
+        const int64_t mark = next_mark(*r);
+        r->sequence.kv.keep_position = mark <= end ? mark
+                                       : options.prefix_cache && begin >= r->n_prompt
+                                           ? begin / kPageTokens * kPageTokens
+                                           : INT64_MAX;
         if (r->wants_prompt_logprobs() && begin < r->n_prompt) r->n_outputs = r->piece;
         slices_.push_back(
             {&r->sequence,
@@ -182,6 +268,8 @@ bool Scheduler::State::compute() {
         const std::span<const float> logits = engine.step(slices_);
         counters.n_steps++;
         list_outputs(logits);
+        for (const std::unique_ptr<Request>& r : running)
+            if (r->piece > 0) store_prefix(*r, r->sequence.n_tokens() - r->piece);
     } catch (const std::exception& error) {
         for (const std::unique_ptr<Request>& r : running)
             if (r->piece > 0) finish(*r, FinishReason::failed, error.what());
@@ -319,6 +407,7 @@ void Scheduler::State::publish() {
     counters.n_waiting = static_cast<int64_t>(waiting.size());
     const KvCache& cache = engine.cache();
     counters.pages_total = cache.n_pages();
+    counters.pages_cached = cache.n_cached_pages();
     counters.pages_used = cache.n_pages() - cache.n_available_pages();
     const std::lock_guard lock(mutex);
     counters.n_requests = statistics.n_requests;

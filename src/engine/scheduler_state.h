@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/scheduler.h"
+#include "kv/prefix_tree.h"
 
 namespace agave {
 
@@ -30,14 +31,19 @@ struct Request {
     double submitted, started = 0, first_token = 0, last_token = 0;
 
     bool running = false;
-    Sequence sequence;      ///< while running
-    int64_t piece = 0;      ///< tokens that it takes part with in this step
-    int64_t n_outputs = 0;  ///< of the piece's rows
-    bool done = false;      ///< its sink has heard finished()
+    Sequence sequence;          ///< while running
+    int64_t branch = 0;         ///< where this prompt parts from one that came before; 0: nowhere
+    int64_t reply_end = 0;      ///< the last page end in its reply that others may begin from; 0: none
+    uint64_t tree_version = 0;  ///< of the tree when it was searched last
+    int64_t piece = 0;          ///< tokens that it takes part with in this step
+    int64_t n_outputs = 0;      ///< of the piece's rows
+    bool done = false;          ///< its sink has heard finished()
 
     int64_t n_tokens() const { return static_cast<int64_t>(tokens.size()); }
     /// Tokens of which nothing is stored yet.
     int64_t n_pending() const { return n_tokens() - sequence.n_tokens(); }
+    /// The last page end in the prompt that the same prompt can begin from.
+    int64_t prompt_end() const { return (n_prompt - 1) / kPageTokens * kPageTokens; }
     /// Whether its next step gives the token that comes next, without a prompt before it.
     bool decodes() const { return n_pending() == 1 && sequence.n_tokens() > 0; }
     bool wants_token() const { return request.max_tokens != 0; }
@@ -114,6 +120,10 @@ struct Scheduler::State {
   private:
     bool fits(const Request& request) const;
     int64_t piece_length(const Request& request, int64_t budget, int64_t rows, int64_t outputs) const;
+    int64_t most_reusable(const Request& request) const;
+    int64_t next_mark(const Request& request) const;
+    void begin_at_prefix(Request& request);
+    void store_prefix(Request& request, int64_t before);
     void reserve();
     void preempt_last();
     void list_outputs(std::span<const float> logits);
@@ -124,6 +134,9 @@ struct Scheduler::State {
     void drop_done();
     bool ends_generation(const Request& request, int32_t token) const;
 
+    /// What is computed already; where a model has windows or recurrent layers, only marks can be begun from.
+    PrefixTree tree_;
+    const bool has_marks_, has_state_;
     std::vector<int32_t> end_tokens_;  ///< ascending
     std::vector<StepSlice> slices_;
     std::vector<OutputRow> outputs_;

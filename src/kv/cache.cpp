@@ -15,7 +15,6 @@ int64_t window_pages(int64_t window, int64_t step) {
     return pages_for(window + step) + 1;
 }
 
-/// The first page that a query at `position` or later reads.
 int64_t first_needed_page(int32_t window, int64_t position) {
     return window == 0 ? 0 : std::max<int64_t>(0, position - window + 1) / kPageTokens;
 }
@@ -37,7 +36,10 @@ KvCache::KvCache(std::span<const KvLayer> layers, KvFormat format, int64_t max_t
     for (Class& c : classes_) {
         c.n_pages = pages_for(max_tokens) + max_sequences;
         if (c.window != 0)
-            c.n_pages = std::min(c.n_pages, window_pages(c.window, max_step_tokens) * max_sequences);
+            c.n_pages = std::min(c.n_pages,
+                                 window_pages(c.window, max_step_tokens) * (max_sequences + max_snapshots));
+        c.holders.resize(static_cast<size_t>(c.n_pages));
+        c.in_tree.resize(static_cast<size_t>(c.n_pages));
         c.memory = PageMemory(c.page_bytes * static_cast<size_t>(c.n_pages));
     }
 }
@@ -50,18 +52,16 @@ KvSequence KvCache::new_sequence() const {
 }
 
 void KvCache::release(KvSequence& sequence) {
-    for (size_t i = 0; i < classes_.size(); i++)
-        for (int32_t page : sequence.page_ids[i])
-            if (page >= 0) classes_[i].free_pages.push_back(page);
+    for (int c = 0; c < n_classes(); c++)
+        for (int32_t page : sequence.page_ids[static_cast<size_t>(c)])
+            if (page >= 0) give_back(c, page);
     if (sequence.state_slot >= 0) states_.give_back(sequence.state_slot);
     sequence = new_sequence();
 }
 
 bool KvCache::reserve(KvSequence& sequence, int64_t n) {
+    if (lacking_class(sequence, n) >= 0) return false;
     const int64_t needed = pages_for(sequence.n_tokens + n);
-    for (size_t i = 0; i < classes_.size(); i++)
-        if (needed - static_cast<int64_t>(sequence.page_ids[i].size()) > classes_[i].available())
-            return false;
     if (sequence.state_slot < 0 && !states_.empty()) {
         sequence.state_slot = states_.take();
         if (sequence.state_slot < 0) return false;
@@ -77,6 +77,7 @@ bool KvCache::reserve(KvSequence& sequence, int64_t n) {
                 page = c.free_pages.back();
                 c.free_pages.pop_back();
             }
+            c.holders[static_cast<size_t>(page)] = 1;
             sequence.page_ids[i].push_back(page);
         }
     }
@@ -85,14 +86,62 @@ bool KvCache::reserve(KvSequence& sequence, int64_t n) {
 
 void KvCache::commit(KvSequence& sequence, int64_t n) {
     sequence.n_tokens += n;
-    for (size_t i = 0; i < classes_.size(); i++) {
-        const int64_t needed = first_needed_page(classes_[i].window, sequence.n_tokens);
+    const int64_t position = std::min(sequence.n_tokens, sequence.keep_position);
+    for (int c = 0; c < n_classes(); c++) {
+        const size_t i = static_cast<size_t>(c);
+        const int64_t needed = first_needed_page(c, position);
         for (int64_t& first = sequence.first_page[i]; first < needed; first++) {
             int32_t& page = sequence.page_ids[i][static_cast<size_t>(first)];
-            classes_[i].free_pages.push_back(page);
+            give_back(c, page);
             page = -1;
         }
     }
+}
+
+int64_t KvCache::first_needed_page(int c, int64_t position) const {
+    return agave::first_needed_page(at(c).window, position);
+}
+
+int KvCache::lacking_class(const KvSequence& sequence, int64_t n) const {
+    const int64_t needed = pages_for(sequence.n_tokens + n);
+    for (int c = 0; c < n_classes(); c++)
+        if (needed - static_cast<int64_t>(sequence.page_ids[static_cast<size_t>(c)].size()) >
+            at(c).available())
+            return c;
+    return -1;
+}
+
+void KvCache::keep_for_tree(int c, int32_t page) {
+    at(c).in_tree[static_cast<size_t>(page)] = 1;
+}
+
+void KvCache::drop_from_tree(int c, int32_t page) {
+    Class& pages = at(c);
+    pages.in_tree[static_cast<size_t>(page)] = 0;
+    if (pages.holders[static_cast<size_t>(page)] > 0) return;
+    pages.n_cached--;
+    pages.free_pages.push_back(page);
+}
+
+void KvCache::hold(int c, int32_t page) {
+    if (at(c).holders[static_cast<size_t>(page)]++ == 0) at(c).n_cached--;
+}
+
+void KvCache::give_back(int c, int32_t page) {
+    Class& pages = at(c);
+    if (--pages.holders[static_cast<size_t>(page)] > 0) return;
+    if (pages.in_tree[static_cast<size_t>(page)])
+        pages.n_cached++;
+    else
+        pages.free_pages.push_back(page);
+}
+
+bool KvCache::begin_state(KvSequence& sequence, const KvSnapshot& snapshot) {
+    if (states_.empty()) return true;
+    sequence.state_slot = states_.take();
+    if (sequence.state_slot < 0) return false;
+    states_.copy(snapshot.state_slot, sequence.state_slot);
+    return true;
 }
 
 bool KvCache::truncate(KvSequence& sequence, int64_t n_tokens) {
@@ -130,12 +179,19 @@ void KvCache::release(KvSnapshot& snapshot) {
 
 bool KvCache::truncate_pages(KvSequence& sequence, int64_t n_tokens) {
     if (n_tokens > sequence.n_tokens) return false;
-    for (size_t i = 0; i < classes_.size(); i++)
-        if (first_needed_page(classes_[i].window, n_tokens) < sequence.first_page[i]) return false;
-    for (size_t i = 0; i < classes_.size(); i++) {
+    for (int c = 0; c < n_classes(); c++) {
+        const size_t i = static_cast<size_t>(c);
+        if (first_needed_page(c, n_tokens) < sequence.first_page[i]) return false;
+        if (n_tokens % kPageTokens == 0 || n_tokens == sequence.n_tokens) continue;
+        const size_t last =
+            static_cast<size_t>(sequence.page_ids[i][static_cast<size_t>(n_tokens / kPageTokens)]);
+        if (at(c).in_tree[last] || at(c).holders[last] > 1) return false;
+    }
+    for (int c = 0; c < n_classes(); c++) {
+        const size_t i = static_cast<size_t>(c);
         std::vector<int32_t>& pages = sequence.page_ids[i];
         while (static_cast<int64_t>(pages.size()) > pages_for(n_tokens)) {
-            if (pages.back() >= 0) classes_[i].free_pages.push_back(pages.back());
+            if (pages.back() >= 0) give_back(c, pages.back());
             pages.pop_back();
         }
         sequence.first_page[i] = std::min(sequence.first_page[i], static_cast<int64_t>(pages.size()));
@@ -179,7 +235,7 @@ size_t kv_bytes(std::span<const KvLayer> layers, KvFormat format, int64_t n_toke
     size_t bytes = 0;
     for (const KvLayer& layer : layers) {
         int64_t pages = pages_for(n_tokens);
-        if (layer.window != 0) pages -= first_needed_page(layer.window, n_tokens);
+        if (layer.window != 0) pages -= agave::first_needed_page(layer.window, n_tokens);
         bytes += agave::page_bytes(layer.shape, format) * static_cast<size_t>(pages);
     }
     return bytes;

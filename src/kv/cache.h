@@ -12,12 +12,14 @@
 namespace agave {
 
 /// The pages of one sequence, and the slot of its recurrent state. Layers with the same window form a class
-/// and share a page table.
+/// and share a page table. Whole pages may be held by several sequences and by a prefix tree (see
+/// prefix_tree.h) at once; nobody writes to them any more.
 struct KvSequence {
     int64_t n_tokens = 0;                        ///< positions [0, n_tokens) are stored
     std::vector<std::vector<int32_t>> page_ids;  ///< [class][page index]; -1 where the window has passed
     std::vector<int64_t> first_page;             ///< [class] the first page that is still held
     int32_t state_slot = -1;                     ///< -1: the model has no state, or nothing is reserved yet
+    int64_t keep_position = INT64_MAX;           ///< commit() keeps what windows need from this position on
 };
 
 /// A copy of a sequence's recurrent state at a position, to come back to. To be given back to
@@ -48,8 +50,8 @@ class KvCache {
     /// Declares the reserved n tokens stored, and gives back pages that every window has passed.
     void commit(KvSequence& sequence, int64_t n);
     /// Forgets all positions from n_tokens on, and pages reserved beyond. Returns false, and changes nothing,
-    /// when a window's pages that the shorter sequence needs are gone, or where there is recurrent state,
-    /// which has no way back but to position 0; see snapshot().
+    /// when a window's pages that the shorter sequence needs are gone, its last page is shared, or where
+    /// there is recurrent state, which has no way back but to position 0; see snapshot().
     bool truncate(KvSequence& sequence, int64_t n_tokens);
 
     /// Copies the recurrent state at the sequence's present position; nullopt when all slots are taken.
@@ -59,6 +61,24 @@ class KvCache {
     /// sequence is shorter.
     bool restore(KvSequence& sequence, const KvSnapshot& snapshot);
     void release(KvSnapshot& snapshot);
+
+    /// For the prefix tree. Classes are numbered from 0 on; `page` is an id of the class.
+    int n_classes() const { return static_cast<int>(classes_.size()); }
+    int32_t window(int c) const { return at(c).window; }
+    /// The first page that a query at `position` or later reads.
+    int64_t first_needed_page(int c, int64_t position) const;
+    /// Whether a sequence holds the page.
+    bool in_use(int c, int32_t page) const { return at(c).holders[static_cast<size_t>(page)] > 0; }
+    /// The tree holds a page, which a sequence holds at this time, until it drops it.
+    void keep_for_tree(int c, int32_t page);
+    void drop_from_tree(int c, int32_t page);
+    /// One more sequence holds the page, or one less.
+    void hold(int c, int32_t page);
+    void give_back(int c, int32_t page);
+    /// Fills an empty sequence's slot of state from a snapshot; false when all slots are taken.
+    bool begin_state(KvSequence& sequence, const KvSnapshot& snapshot);
+    /// The first class that has too few pages for n tokens more, or -1.
+    int lacking_class(const KvSequence& sequence, int64_t n) const;
 
     /// The view of one layer for the backend.
     KvView view(const KvSequence& sequence, int layer) const;
@@ -79,6 +99,8 @@ class KvCache {
     /// without such layers.
     int64_t n_pages() const { return full_class_ < 0 ? 0 : classes_[full_class()].n_pages; }
     int64_t n_available_pages() const { return full_class_ < 0 ? 0 : classes_[full_class()].available(); }
+    /// Of the same pages, those that are held by nobody but the prefix tree.
+    int64_t n_cached_pages() const { return full_class_ < 0 ? 0 : classes_[full_class()].n_cached; }
     /// Slots of state in all, of sequences and snapshots.
     int n_state_slots() const { return states_.n_slots(); }
     /// Bytes of the recurrent state of one sequence.
@@ -95,6 +117,9 @@ class KvCache {
         int64_t n_pages = 0;
         int64_t n_fresh = 0;              ///< pages never used so far begin here
         std::vector<int32_t> free_pages;  ///< used before and given back
+        std::vector<int32_t> holders;     ///< by page: sequences that hold it
+        std::vector<uint8_t> in_tree;     ///< by page
+        int64_t n_cached = 0;             ///< pages that the prefix tree alone holds
         PageMemory memory;
 
         int64_t available() const { return n_pages - n_fresh + static_cast<int64_t>(free_pages.size()); }
@@ -104,6 +129,8 @@ class KvCache {
         size_t offset;  ///< of the layer's part in a page
     };
 
+    Class& at(int c) { return classes_[static_cast<size_t>(c)]; }
+    const Class& at(int c) const { return classes_[static_cast<size_t>(c)]; }
     size_t full_class() const { return static_cast<size_t>(full_class_); }
     bool truncate_pages(KvSequence& sequence, int64_t n_tokens);
 

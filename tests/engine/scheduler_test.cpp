@@ -131,6 +131,7 @@ TEST_P(SchedulerTest, EveryOutputIsThatOfTheRequestAlone) {
         SchedulerOptions options;
         options.max_running = 5;
         options.prefill_budget = 100;
+        options.snapshot_bytes = small ? 1 : 0;  // two snapshots
         Engine engine(file_, engine_options(options, small ? 500 : 2048));
         {
             Scheduler scheduler(engine, options);
@@ -232,6 +233,63 @@ TEST_P(SchedulerTest, LogprobsOfPromptAndTokens) {
     EXPECT_EQ(prompt_only.prompt.size(), 200u);
     EXPECT_TRUE(prompt_only.tokens.empty());
     EXPECT_EQ(prompt_only.result->reason, FinishReason::length);
+}
+
+/// Of each turn of a conversation, what came before it is not computed again.
+TEST_P(SchedulerTest, TurnsOfAChatBeginWhereTheLastOneEnded) {
+    SchedulerOptions options;
+    options.max_running = 2;
+    Engine engine(file_, engine_options(options, 2048));
+    const bool chunks = engine.model().graph.scan_chunk > 1;
+    Scheduler scheduler(engine, options);
+    GenerationRequest request = make_request(30, 40);
+    int64_t stored = 0;
+    for (int turn = 0; turn < 8; turn++) {
+        Collector sink;
+        scheduler.submit(copy(request), sink);
+        while (scheduler.step()) {
+        }
+        ASSERT_TRUE(sink.result);
+        EXPECT_EQ(sink.ids(), solo(request)) << "turn " << turn;
+        const int64_t n_prompt = static_cast<int64_t>(request.prompt.size());
+        EXPECT_EQ(sink.result->n_cached_tokens, stored) << "turn " << turn;
+        // Recurrent layers that compute in chunks begin from the prompt's chunks alone.
+        stored = (chunks ? n_prompt - 1 : n_prompt + 39) / kPageTokens * kPageTokens;
+        for (int32_t id : sink.ids()) request.prompt.push_back(id);
+        for (int i = 0; i < 20; i++) request.prompt.push_back(static_cast<int32_t>(below(500)));
+    }
+    EXPECT_GT(scheduler.statistics().n_cached_tokens, 0);
+}
+
+/// A common beginning is taken over as soon as it is known to be common: by the second request where every
+/// page's end will do, by the third where the second one leaves a mark.
+TEST_P(SchedulerTest, ACommonBeginningIsComputedOnce) {
+    SchedulerOptions options;
+    options.max_running = 2;
+    Engine engine(file_, engine_options(options, 2048));
+    Scheduler scheduler(engine, options);
+    const GenerationRequest common = make_request(200, 4);
+    std::vector<int64_t> cached;
+    for (int i = 0; i < 4; i++) {
+        GenerationRequest request = copy(common);
+        for (int j = 0; j < 150; j++) request.prompt.push_back(static_cast<int32_t>(below(500)));
+        Collector sink;
+        scheduler.submit(copy(request), sink);
+        while (scheduler.step()) {
+        }
+        EXPECT_EQ(sink.ids(), solo(request));
+        cached.push_back(sink.result->n_cached_tokens);
+    }
+    EXPECT_EQ(cached[0], 0);
+    EXPECT_EQ(cached[2], 192);
+    EXPECT_EQ(cached[3], 192);
+    // Two at once: the later one goes on where the earlier one is ahead, or computes for itself.
+    Collector sinks[2];
+    const GenerationRequest twin = make_request(500, 4);
+    for (Collector& sink : sinks) scheduler.submit(copy(twin), sink);
+    while (scheduler.step()) {
+    }
+    for (const Collector& sink : sinks) EXPECT_EQ(sink.ids(), solo(twin));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SchedulerTest,
