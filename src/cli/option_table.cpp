@@ -234,7 +234,8 @@ constexpr CommandInfo commands[] = {
      "operations per second and their share of what this machine reaches at most, measured just before.",
      "`{\"model\", \"threads\", \"cpu_level\", \"prefill\": [...], \"decode\": [...], \"limits\": "
      "{\"read_bytes_per_second\", \"int8_ops_per_second\", \"bf16_flops_per_second\", "
-     "\"f32_flops_per_second\"}}`; each measurement is `{\"tokens\", \"depth\", \"tokens_per_second\" "
+     "\"f32_flops_per_second\"}}`; each measurement is `{\"tokens\", \"depth\", \"sequences\", "
+     "\"tokens_per_second\" "
      "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
      "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
