@@ -30,7 +30,7 @@ struct QuantizedKernels {
 
 template <typename F>
 void gemv(const std::byte* weights, size_t weight_stride, int64_t n_units, const Tile& tile, float* sums) {
-    if constexpr (kFusedGemv) {
+    if constexpr (F::kBlock <= kFusedGemvBlock) {
         F32x16 total[1] = {zero()};
         gemv_panel<F, 1>(weights, weight_stride, n_units, tile, total);
         store(sums, total[0]);
@@ -74,9 +74,11 @@ void multiply_panel_of(int n_rows, const std::byte* panel, int64_t n_units, cons
 
 template <typename F>
 constexpr QuantizedKernels quantized_kernels() {
-    return {
-        F::kBlock, F::kTiles, F::kBlockBytes, panel_unit_bytes<F>(), F::kOffset,
-        F::kSubs,  F::kMins,  gemv<F>,        unpack_panel_of<F>,    multiply_panel_of<typename F::Shape>};
+    return {F::kBlock,          F::kTiles,
+            F::kBlockBytes,     panel_unit_bytes<F>(),
+            F::kOffset,         F::kSubs,
+            F::kMins,           F::kBlock <= kFusedGemvBlock ? gemv<F> : nullptr,
+            unpack_panel_of<F>, multiply_panel_of<typename F::Shape>};
 }
 template <int kCodeBits, typename Block>
 constexpr QuantizedKernels codebook_kernels() {
@@ -360,7 +362,7 @@ inline void multiply_few_rows(const MatmulTask& task, const QuantizedKernels& f,
                        static_cast<int64_t>(kPanelRows * task.weights.row_bytes) + kPrefetchBytes);
     for (int64_t row = task.row_begin; row < task.row_end; row += kPanelRows) {
         const Panel panel = panel_at(task, row, f.row_bytes(task.weights.k), scratch.tail);
-        if (kFusedGemv && f.gemv && task.n_rows == 1) {
+        if (f.gemv && task.n_rows == 1) {
             f.gemv(panel.data, panel.stride, n_units, parts[0].tile, scratch.sums);
         } else {
             std::memset(scratch.sums, 0, static_cast<size_t>(task.n_rows) * 64);

@@ -357,8 +357,9 @@ inline F32x16 dot_bfloat16(F32x16 acc, Bytes64 a, Bytes64 b) {
 /// Rows of activations that a register block of matmul holds: 12 sums of integers and 12 of floats fill 24 of
 /// the 32 registers.
 constexpr int kTileRows = 12;
-/// Whether one row of activations takes weights straight from the unpacker: faster, and more code.
-constexpr bool kFusedGemv = true;
+/// The largest block of weights that one row of activations takes straight from the unpacker: faster, and
+/// more code.
+constexpr int kFusedGemvBlock = 256;
 
 // VNNI multiplies unsigned by signed bytes, so signed operands are moved up by 128.
 constexpr int kSignedOffset = 128;

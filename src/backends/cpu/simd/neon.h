@@ -333,8 +333,9 @@ inline I32x16 dot_i16(I32x16 acc, Bytes64 a, Bytes64 b) {
 
 /// Rows of activations that a register block of matmul holds.
 constexpr int kTileRows = 4;
-/// Whether one row of activations takes weights straight from the unpacker: faster, and more code.
-constexpr bool kFusedGemv = true;
+/// The largest block of weights that one row of activations takes straight from the unpacker: faster, and
+/// more code.
+constexpr int kFusedGemvBlock = 256;
 
 inline int32x4_t dot_s8(int32x4_t acc, int8x16_t a, int8x16_t b) {
 #if defined(__ARM_FEATURE_DOTPROD)

@@ -331,8 +331,9 @@ template <int I, int kTo>
 
 /// Rows of activations that a register block of matmul holds.
 constexpr int kTileRows = 4;
-/// Whether one row of activations takes weights straight from the unpacker: faster, and more code.
-constexpr bool kFusedGemv = false;
+/// The largest block of weights that one row of activations takes straight from the unpacker: faster, and
+/// more code.
+constexpr int kFusedGemvBlock = 0;
 
 template <typename Signedness>
 [[gnu::noinline]] inline I32x16 dot_bytes(const I32x16& acc, const Bytes64& a, const Bytes64& b) {
