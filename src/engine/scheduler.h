@@ -70,7 +70,7 @@ struct GenerationRequest {
 struct SchedulerOptions {
     int max_running = 32;      ///< sequences that take part in a step
     int max_waiting = 256;     ///< requests that may wait for their turn
-    int prefill_budget = 256;  ///< rows of prompts in a step that also decodes
+    int prefill_budget = 128;  ///< rows of prompts in a step that also decodes
     bool prefix_cache = true;  ///< keep what was computed, to begin later requests with it
     size_t snapshot_bytes =
         0;  ///< for copies of recurrent state and windows; 0: an eighth of the free memory

@@ -104,10 +104,7 @@ void Scheduler::State::admit() {
         request->sequence = engine.new_sequence();
         request->running = true;
         begin_at_prefix(*request);
-        if (request->started == 0) {
-            request->started = monotonic_seconds();
-            request->n_cached = request->sequence.n_tokens();
-        }
+        if (request->started == 0) request->started = monotonic_seconds();
         const auto at = std::find_if(running.begin(), running.end(), [&](const std::unique_ptr<Request>& r) {
             return ranks_before(*request, *r);
         });
@@ -143,6 +140,8 @@ void Scheduler::State::begin_at_prefix(Request& request) {
     const PrefixTree::Found found = tree_.find(request.tokens, most);
     request.branch = std::min(found.n_known, request.prompt_end());
     if (found.n_tokens <= request.sequence.n_tokens()) return;
+    // What comes back after a preemption was counted before.
+    if (request.n_preemptions == 0) request.n_cached += found.n_tokens - request.sequence.n_tokens();
     engine.release(request.sequence);
     request.sequence = engine.new_sequence();
     tree_.begin(request.sequence.kv, request.tokens, found.n_tokens);
@@ -233,6 +232,7 @@ void Scheduler::State::preempt_last() {
     running.pop_back();
     engine.release(request->sequence);
     request->running = false;
+    request->n_preemptions++;
     counters.n_preemptions++;
     waiting.push(std::move(request));
 }

@@ -25,6 +25,7 @@ struct Request {
     std::vector<int32_t> tokens;  ///< the prompt, then what was generated
     int64_t n_prompt;
     int64_t n_cached = 0;
+    int n_preemptions = 0;
     int64_t n_generated = 0;
     int64_t n_told = 0;  ///< of the prompt's tokens, those that the sink has heard of
     int64_t turn = 0;    ///< see WaitingLine
