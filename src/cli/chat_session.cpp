@@ -51,12 +51,15 @@ ChatModel::ChatModel(const std::string& model, const Options& options)
       sequence(engine) {}
 
 ChatSession::ChatSession(const CommandLine& given)
-    : line(given), model_(std::make_unique<ChatModel>(given.arguments[0], given.options)) {}
+    : line(given),
+      grammar_(read_grammar(given.options)),
+      model_(std::make_unique<ChatModel>(given.arguments[0], given.options)) {}
 
 void ChatSession::change_model(const std::string& name) {
     // Both may not fit into memory at once; but a model that cannot be loaded must not end the conversation.
     std::unique_ptr<ChatModel> next = std::make_unique<ChatModel>(name, line.options);
     model_ = std::move(next);
+    grammar_.trie.reset();
 }
 
 std::vector<int32_t> ChatSession::render() const {
@@ -106,6 +109,9 @@ void ChatSession::generate(std::span<const int32_t> prompt, ReplyListener& liste
     chat::ReplyOptions reply_options;
     reply_options.prompt = tokenizer.decode(prompt, true);
     reply_options.id_seed = ++n_answers_;
+    if (grammar_.grammar && !grammar_.trie) grammar_.trie = std::make_unique<TokenTrie>(tokenizer);
+    const std::unique_ptr<TokenConstraint> constraint =
+        grammar_.constrain_answer(model_->chat_template.reply_syntax(), reply_options.prompt);
     chat::ReplyStream stream(tokenizer, model_->chat_template.reply_syntax(), std::move(reply_options));
     StopMatcher stops(line.options.stops);
     Sampler sampler(sampling_parameters(line, model_->file.metadata(), tokenizer), tokenizer.n_vocab());
@@ -136,10 +142,12 @@ void ChatSession::generate(std::span<const int32_t> prompt, ReplyListener& liste
             statistics.finish_reason = "interrupted";
             break;
         }
-        const int32_t token = sampler.sample(logits).id;
+        const int32_t token =
+            sampler.sample(logits, constraint ? constraint->allowed() : std::span<const uint32_t>()).id;
         if (tokenizer.is_end_of_generation(token)) break;
         statistics.generated_tokens++;
         sampler.accept(token);
+        if (constraint) constraint->accept(token);
         stopped = tell(stream.push(token));
         if (stopped) break;
         if (statistics.generated_tokens == line.options.max_tokens) {

@@ -7,6 +7,7 @@
 
 #include "chat/chat_template.h"
 #include "chat/reply/reply.h"
+#include "cli/grammar_options.h"
 #include "cli/options.h"
 #include "engine/prompt_sequence.h"
 #include "formats/model_file.h"
@@ -71,6 +72,7 @@ class ChatSession {
     void generate(std::span<const int32_t> prompt, ReplyListener& listener,
                   const std::atomic<bool>& interrupted, TurnStatistics& statistics, chat::Reply& reply);
 
+    AnswerGrammar grammar_;
     std::unique_ptr<ChatModel> model_;
     TurnStatistics last_, total_;
     uint64_t n_answers_ = 0;

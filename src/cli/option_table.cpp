@@ -21,6 +21,11 @@ constexpr OptionInfo options[] = {
      "to the end of the answer or of the context", "Generation", "generate at most N tokens", kRun | kChat},
     {"stop", 0, "TEXT", &Options::stops, 0, 0, nullptr, "Generation",
      "end before TEXT would be printed; may be given several times", kRun | kChat},
+    {"grammar", 0, "FILE", &Options::grammar, 0, 0, nullptr, "Generation",
+     "the answer follows this grammar, in llama.cpp's GBNF (docs/grammars.md)", kRun | kChat},
+    {"json-schema", 0, "SCHEMA", &Options::json_schema, 0, 0, nullptr, "Generation",
+     "the answer is JSON that is valid under this JSON Schema: a file, or the schema itself, in braces",
+     kRun | kChat},
     {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
      "Generation", "tokens of context: prompt and answer together", kRun | kChat},
 

@@ -44,6 +44,8 @@ struct Options {
     std::string show_reasoning = "auto";
     int64_t max_tokens = 0;
     std::vector<std::string> stops;
+    std::string grammar;
+    std::string json_schema;
 
     double temperature = SamplingParameters{}.temperature;
     int64_t top_k = SamplingParameters{}.top_k;

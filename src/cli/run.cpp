@@ -11,6 +11,7 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#include "cli/grammar_options.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
 #include "sampling/file_defaults.h"
@@ -47,6 +48,7 @@ struct Session {
     Engine& engine;
     const Tokenizer& tokenizer;
     Sampler& sampler;
+    TokenConstraint* constraint;  ///< null: any token may come
     Answer& answer;
     int64_t max_tokens;  ///< 0: no limit
 };
@@ -66,11 +68,15 @@ Generation generate(const Session& session, std::span<const int32_t> prompt) {
             result.finish_reason = "interrupted";
             break;
         }
-        const int32_t token = session.sampler.sample(logits).id;
+        TokenConstraint* constraint = session.constraint;
+        const int32_t token =
+            session.sampler.sample(logits, constraint ? constraint->allowed() : std::span<const uint32_t>())
+                .id;
         if (result.first_token_at == 0) result.first_token_at = monotonic_seconds();
         if (session.tokenizer.is_end_of_generation(token)) break;
         result.tokens.push_back(token);
         session.sampler.accept(token);
+        if (constraint) constraint->accept(token);
         stopped = session.answer.push(token);
         if (stopped) break;
         if (static_cast<int64_t>(result.tokens.size()) == session.max_tokens) {
@@ -182,10 +188,13 @@ int run_command(const CommandLine& line) {
     const double start = monotonic_seconds();
     const Options& options = line.options;
     StopMatcher stops(options.stops);
+    AnswerGrammar grammar = read_grammar(options);
     const ModelFile file = open_model(line.arguments[0]);
     const std::string words = read_prompt(line);
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
     const Prompt prompt = make_prompt(words, options, file, *tokenizer);
+    if (grammar.grammar) grammar.trie = std::make_unique<TokenTrie>(*tokenizer);
+    const std::unique_ptr<TokenConstraint> constraint = grammar.constrain_answer(prompt.syntax, prompt.text);
     const SamplingParameters sampling = sampling_parameters(line, file.metadata(), *tokenizer);
     Sampler sampler(sampling, tokenizer->n_vocab());
     Engine engine(file, engine_options(options, options.kv_type, options.context_size, 1));
@@ -200,7 +209,7 @@ int run_command(const CommandLine& line) {
     AnswerSink sink(options);
     Answer answer(*tokenizer, prompt, stops, sink);
     const Generation result =
-        generate({engine, *tokenizer, sampler, answer, options.max_tokens}, prompt.tokens);
+        generate({engine, *tokenizer, sampler, constraint.get(), answer, options.max_tokens}, prompt.tokens);
     sink.finish();
     if (options.json) print_json(result, prompt, sink, sampler.seed(), start);
     flush_output();

@@ -129,8 +129,9 @@ std::span<const Automaton::Call> Automaton::calls_of(SetId set) {
         const auto more = nfa_.calls_of(state);
         edges.insert(edges.end(), more.begin(), more.end());
     }
-    std::stable_sort(edges.begin(), edges.end(),
-                     [](const Nfa::CallEdge& a, const Nfa::CallEdge& b) { return a.rule < b.rule; });
+    std::sort(edges.begin(), edges.end(), [](const Nfa::CallEdge& a, const Nfa::CallEdge& b) {
+        return a.rule != b.rule ? a.rule < b.rule : a.target < b.target;
+    });
     std::vector<Call> calls;
     for (size_t i = 0; i < edges.size();) {
         const Rule rule = edges[i].rule;

@@ -435,4 +435,10 @@ Nfa make_nfa(const Rules& rules, Rule root, bool may_be_empty) {
     return nfa;
 }
 
+bool generates_text(const Rules& rules, Rule root) {
+    const Nfa nfa = make_nfa(rules, root, true);
+    const Nfa::State &start = nfa.states[nfa.starts[root]], &next = nfa.states[nfa.starts[root] + 1];
+    return start.bytes != next.bytes || start.calls != next.calls || start.empties != next.empties;
+}
+
 }  // namespace agave::grammar

@@ -52,4 +52,7 @@ struct Nfa {
 /// generates no finite text, unless it `may_be_empty`.
 Nfa make_nfa(const Rules& rules, Rule root, bool may_be_empty = false);
 
+/// Whether `root` generates any finite text.
+bool generates_text(const Rules& rules, Rule root);
+
 }  // namespace agave::grammar

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "sampling/grammar/finish.h"
+#include "sampling/grammar/nfa.h"
 #include "sampling/grammar/regex.h"
 #include "sampling/grammar/schema.h"
 
@@ -145,7 +146,9 @@ Expr SchemaWriter::write_choices(const Demand& demand) {
         SchemaWriter writer(document_, rules, json);
         const Expr expr = writer.values_of(rest);
         if (rules.is_never(expr)) return rules_.never();
-        others = finish(rules, rules.define(std::string(), expr));
+        const Rule root = rules.define(std::string(), expr);
+        if (!generates_text(rules, root)) return rules_.never();
+        others = finish(rules, root);
     }
     std::vector<Expr> choices;
     for (const JsonValue value : demand.choices)
