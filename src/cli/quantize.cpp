@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "engine/encode_tensor.h"
+#include "engine/gguf_layout.h"
 #include "formats/gguf_writer.h"
 #include "formats/imatrix.h"
 #include "models/quantization.h"
@@ -96,6 +97,7 @@ std::vector<MetadataEntry> new_metadata(const ModelFile& model, const Mix& mix,
         else
             *at = {key, std::move(value)};
     };
+    set_gguf_metadata(model, entries);
     // The version of the block layouts: 2 since June 2023, and the only one that is read.
     set("general.quantization_version", uint64_t{2});
     set("general.file_type", static_cast<uint64_t>(mix.file_type));
@@ -192,8 +194,10 @@ Plan make_plan(const ModelFile& model, const Mix& mix, const MixOptions& options
     size_t n_known = 0;
     for (size_t i = 0; i < formats.size(); ++i) {
         Tensor tensor = model.tensors()[i];
-        tensor.format = formats[i];
+        const bool kept = !is_quantizable(tensor);
+        tensor.format = kept ? gguf_kept_format(model, tensor, mix.format) : formats[i];
         tensor.n_bytes = tensor_bytes(tensor, tensor.format);
+        set_gguf_shape(model, tensor);
         plan.tensors.push_back(tensor);
         plan.importance.push_back(is_quantizable(tensor) ? importance.find(tensor)
                                                          : std::span<const float>{});
@@ -205,42 +209,12 @@ Plan make_plan(const ModelFile& model, const Mix& mix, const MixOptions& options
     return plan;
 }
 
-/// The rearrangement that GGUF wants where the model comes from a Hugging Face folder.
-RowOrder row_order(const ModelFile& model, const Tensor& tensor) {
-    if (model.layout() == Layout::gguf) return {};
-    const Metadata& metadata = model.metadata();
-    if (metadata.text("general.architecture") != "llama") return {};
-    const std::string_view name = tensor.name;
-    const bool query = name.ends_with(".attn_q.weight") || name.ends_with(".attn_q.bias");
-    const bool key = name.ends_with(".attn_k.weight") || name.ends_with(".attn_k.bias");
-    if (!query && !key) return {};
-    const char* count = query ? "llama.attention.head_count" : "llama.attention.head_count_kv";
-    const int64_t heads = metadata.integer(count, 1, INT32_MAX);
-    const int64_t rows = tensor.n_dims == 1 ? tensor.shape[0] : tensor.shape[1];
-    if (rows % (2 * heads) != 0)
-        fail(ErrorKind::bad_file, "'%s': the tensor '%s' has %lld rows; expected pairs in each of %lld heads",
-             model.path().c_str(), printable(tensor.name).c_str(), static_cast<long long>(rows),
-             static_cast<long long>(heads));
-    return {rows / heads};
-}
-
 /// A vector as rows of one number each, which a RowOrder can rearrange.
 Tensor as_column(const Tensor& tensor) {
     Tensor column = tensor;
     if (tensor.n_dims == 1 && format_info(tensor.format).block_elements == 1)
         std::swap(column.shape[0], column.shape[1]);
     return column;
-}
-
-/// Throws for models whose folder holds matrices that GGUF arranges in another way.
-void check_layout(const ModelFile& model) {
-    constexpr std::string_view kSame[] = {"llama", "qwen3", "gemma3", "glm4"};
-    const std::string_view architecture = model.metadata().text("general.architecture");
-    if (model.layout() == Layout::gguf ||
-        std::find(std::begin(kSame), std::end(kSame), architecture) != std::end(kSame))
-        return;
-    fail(ErrorKind::unsupported, "'%s': agave makes a GGUF file of %s only from another GGUF file",
-         model.path().c_str(), printable(architecture).c_str());
 }
 
 void check_output(const ModelFile& model, const std::string& path) {
@@ -275,12 +249,12 @@ void write_model(const ModelFile& model, const Plan& plan, const ImportanceMatri
         const Tensor &from = model.tensors()[i], &to = plan.tensors[i];
         std::optional<double> relative;
         if (from.format == to.format) {
-            copy_tensor(as_column(from), row_order(model, from),
+            copy_tensor(as_column(from), gguf_order(model, from),
                         [&](std::span<const std::byte> bytes) { writer.write(bytes); });
         } else {
             uint64_t done = 0;
             const EncodingError error = encode_tensor(
-                team, {from, to.format, row_order(model, from), plan.importance[i]}, &interrupted,
+                team, {from, to.format, gguf_order(model, from), plan.importance[i]}, &interrupted,
                 [&](std::span<const std::byte> bytes) {
                     writer.write(bytes);
                     done += bytes.size();
@@ -348,7 +322,7 @@ int quantize_command(const CommandLine& line) {
     const ImportanceMatrix importance =
         options.imatrix.empty() ? ImportanceMatrix() : ImportanceMatrix::open(options.imatrix);
     const ModelFile model = open_model(line.arguments[0]);
-    check_layout(model);
+    check_gguf_layout(model);
     check_output(model, options.out);
     const Plan plan = make_plan(model, mix, choices, importance);
     catch_interrupt();

@@ -49,7 +49,14 @@ RowResult encode_row(const TensorEncoding& encoding, int64_t row, RowBuffers& bu
     const int64_t n = tensor.shape[0];
     const FormatInfo& to = format_info(encoding.format);
     std::vector<float>& weights = buffers.weights;
-    decode_rows(tensor, encoding.order.source(row), 1, weights.data());
+    const RowOrder& order = encoding.order;
+    if (order.columns_move()) {
+        decode_rows(tensor, row, 1, buffers.decoded.data());
+        for (int64_t i = 0; i < n; ++i)
+            weights[static_cast<size_t>(i)] = buffers.decoded[static_cast<size_t>(order.source(i))];
+    } else {
+        decode_rows(tensor, order.source_row(row), 1, weights.data());
+    }
     RowResult result;
     for (const float w : weights) {
         if (std::isfinite(w)) continue;
@@ -58,6 +65,7 @@ RowResult encode_row(const TensorEncoding& encoding, int64_t row, RowBuffers& bu
         return result;
     }
     std::span<const float> importance = encoding.importance;
+    if (!importance.empty() && order.columns_move()) importance = {};
     if (!importance.empty()) {
         const auto columns = static_cast<size_t>(n);
         const auto matrix = static_cast<size_t>(row / tensor.shape[1]);
@@ -84,7 +92,7 @@ void check(const TensorEncoding& encoding, int64_t row, const RowResult& result)
     if (result.trouble == Trouble::not_finite)
         fail(ErrorKind::bad_file, "the tensor '%s' holds %s in row %lld, which no format can encode",
              name.c_str(), std::isnan(result.culprit) ? "NaN" : "infinity",
-             static_cast<long long>(encoding.order.source(row)));
+             static_cast<long long>(encoding.order.source_row(row)));
     if (result.trouble == Trouble::too_large)
         fail(ErrorKind::usage, "the tensor '%s' holds %g, which %s cannot; BF16 and F32 can", name.c_str(),
              static_cast<double>(result.culprit), format_info(encoding.format).name);
@@ -141,13 +149,23 @@ EncodingError encode_tensor(ThreadTeam& team, const TensorEncoding& encoding, co
 
 void copy_tensor(const Tensor& tensor, RowOrder order,
                  const std::function<void(std::span<const std::byte>)>& written) {
-    if (tensor.data && order.interleaved_head_dim == 0) {
+    if (tensor.data && !order.rows_move() && !order.columns_move()) {
         written({tensor.data, tensor.n_bytes});
         return;
     }
-    std::vector<std::byte> out;
+    const size_t row_bytes = tensor.row_bytes(), weight_bytes = format_info(tensor.format).block_bytes;
+    std::vector<std::byte> out, row_copy;
     for (int64_t row = 0; row < tensor.n_rows(); ++row) {
-        append_row(tensor, order.source(row), out);
+        append_row(tensor, order.source_row(row), out);
+        // Only matrices of a folder, whose blocks are single weights.
+        if (order.columns_move()) {
+            std::byte* to = out.data() + out.size() - row_bytes;
+            row_copy.assign(to, to + row_bytes);
+            for (int64_t i = 0; i < tensor.shape[0]; ++i)
+                std::memcpy(to + static_cast<size_t>(i) * weight_bytes,
+                            row_copy.data() + static_cast<size_t>(order.source(i)) * weight_bytes,
+                            weight_bytes);
+        }
         if (out.size() < size_t{1} << 22 && row + 1 < tensor.n_rows()) continue;
         written(out);
         out.clear();

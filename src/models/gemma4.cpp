@@ -279,6 +279,8 @@ void translate_layer_kinds(Translation& t) {
     t.add_integer("attention.value_length", full_dim);
     t.add_integer("attention.key_length_swa", sliding_dim);
     t.add_integer("attention.value_length_swa", sliding_dim);
+    t.add_integer("rope.dimension_count", full_dim);
+    t.add_integer("rope.dimension_count_swa", sliding_dim);
     translate_rope(
         t, full_dim,
         {.base = 1e6, .partial_factor = 0.25, .type = "proportional", .layer_type = "full_attention"});

@@ -254,10 +254,14 @@ void translate_nemotronh(Translation& t) {
     t.add_integer("context_length", t.integer_or("max_position_embeddings", 4096));
     t.add_integer("embedding_length", t.integer_or("hidden_size", 4096));
     t.add("attention.layer_norm_rms_epsilon", t.number_or("layer_norm_epsilon", 1e-5));
+    // llama.cpp requires both.
+    t.add("attention.layer_norm_epsilon", t.number_or("layer_norm_epsilon", 1e-5));
     t.add_integer("attention.head_count", n_heads);
     t.add("attention.head_count_kv",
           MetadataArray(by_letter(pattern, {{'*', t.integer_or("num_key_value_heads", 8)}})));
     t.add_integer("attention.key_length", head_dim);
+    t.add_integer("attention.value_length", head_dim);
+    t.add_integer("rope.dimension_count", head_dim);
     t.add("feed_forward_length",
           MetadataArray(by_letter(pattern, {{'-', t.integer_or("intermediate_size", 21504)},
                                             {'E', t.integer_or("moe_intermediate_size", 7688)}})));
@@ -265,14 +269,19 @@ void translate_nemotronh(Translation& t) {
     const int64_t mamba_head_dim = t.integer_or("mamba_head_dim", 64);
     if (mamba_heads < 1 || mamba_heads > kMaxInner || mamba_head_dim < 1 || mamba_head_dim > kMaxInner)
         t.refuse("mamba_num_heads", std::to_string(mamba_heads) + " of " + std::to_string(mamba_head_dim));
+    t.add_integer("ssm.conv_kernel", t.integer_or("conv_kernel", 4));
     t.add_integer("ssm.inner_size", mamba_heads * mamba_head_dim);
     t.add_integer("ssm.time_step_rank", mamba_heads);
     t.add_integer("ssm.group_count", t.integer_or("mamba_n_groups", t.integer_or("n_groups", 8)));
     t.add_integer("ssm.state_size", t.integer_or("ssm_state_size", 128));
     t.add("ssm.time_step_min", t.number_or("mamba_dt_min", t.number_or("time_step_min", kMinStep)));
     if (pattern.find('E') != std::string::npos) {
+        t.set_architecture("nemotron_h_moe");
         translate_mixture(t);
         t.add("expert_weights_norm", t.boolean_or("norm_topk_prob", true));
+        t.add_integer("expert_shared_feed_forward_length",
+                      t.integer_or("moe_shared_expert_intermediate_size", 7688));
+        if (t.config("moe_latent_size")) t.add_integer("moe_latent_size", t.integer("moe_latent_size"));
     }
     if (t.boolean_or("tie_word_embeddings", false)) t.leave_out("lm_head.");
     t.add_tensors({own_names});

@@ -192,7 +192,19 @@ void translate_qwen35(Translation& t) {
     t.add("ssm.grouped_value_heads", true);
     t.add("attention.recurrent_layers",
           MetadataArray(layers_of_type(t, "linear_attention", [](int64_t layer) { return layer % 4 != 3; })));
-    if (is_mixture) translate_mixture(t);
+    // The sections of multimodal RoPE, which text does not tell apart: for other engines.
+    JsonValue sections = t.config("rope_parameters")["mrope_section"];
+    if (!sections) sections = t.config("rope_scaling")["mrope_section"];
+    std::vector<int64_t> sizes;
+    for (const JsonValue size : sections) sizes.push_back(t.integer_of(size, "mrope_section"));
+    if (!sections) sizes = {11, 11, 10};
+    sizes.resize(4);
+    t.add("rope.dimension_sections", MetadataArray(std::move(sizes)));
+    if (is_mixture) {
+        translate_mixture(t);
+        t.add_integer("expert_shared_feed_forward_length",
+                      t.integer_or("shared_expert_intermediate_size", 512));
+    }
     t.add_tensors({own_names, kMixtureNames, kDecoderNames});
 }
 
