@@ -290,9 +290,9 @@ def case_litellm_chat():
 
 def case_langchain_chat():
     from langchain_openai import ChatOpenAI
-    llm = ChatOpenAI(model=MODEL, base_url=URL + "/v1", api_key="none", temperature=0, max_tokens=60, max_retries=0)
-    whole = llm.invoke("Say one short sentence.")
-    assert "".join(c.content for c in llm.stream("Say one short sentence.")) == whole.content
+    llm = ChatOpenAI(model=MODEL, base_url=URL + "/v1", api_key="none", temperature=0, max_tokens=300, max_retries=0)
+    whole = llm.invoke("Say one short sentence.", max_tokens=30)
+    assert "".join(c.content for c in llm.stream("Say one short sentence.", max_tokens=30)) == whole.content
     made = llm.with_structured_output({"title": "place", **SCHEMA}, method="json_schema").invoke("A city?")
     assert set(made) == {"city", "people"}
     bound = llm.bind_tools([TOOL], tool_choice="get_weather", parallel_tool_calls=False).invoke("Rome?")
