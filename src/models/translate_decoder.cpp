@@ -33,6 +33,9 @@ constexpr TensorName mixture_names[] = {
     {"layers.*.mlp.experts.*.gate_proj", "blk.*.ffn_gate_exps"},
     {"layers.*.mlp.experts.*.up_proj", "blk.*.ffn_up_exps"},
     {"layers.*.mlp.experts.*.down_proj", "blk.*.ffn_down_exps"},
+    {"layers.*.mlp.switch_mlp.gate_proj", "blk.*.ffn_gate_exps"},  // MLX's
+    {"layers.*.mlp.switch_mlp.up_proj", "blk.*.ffn_up_exps"},
+    {"layers.*.mlp.switch_mlp.down_proj", "blk.*.ffn_down_exps"},
     {"layers.*.mlp.shared_experts.gate_proj", "blk.*.ffn_gate_shexp"},
     {"layers.*.mlp.shared_experts.up_proj", "blk.*.ffn_up_shexp"},
     {"layers.*.mlp.shared_experts.down_proj", "blk.*.ffn_down_shexp"},

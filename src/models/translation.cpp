@@ -81,6 +81,10 @@ Translation::Translation(HuggingFaceFolder folder, const char* architecture)
     : folder_(std::move(folder)), architecture_(architecture) {
     const JsonValue root = folder_.config->root();
     config_ = root["text_config"].is(JsonKind::object) ? root["text_config"] : root;
+    // MLX adds the 1 where it also turns the convolution's weights to [channels, taps, 1].
+    for (const SafeTensor& tensor : folder_.tensors)
+        if (tensor.name.ends_with("conv1d.weight") && tensor.n_dims == 3 && tensor.shape[2] == 1)
+            norms_are_whole_ = tensor.shape[1] != 1;
     entries_.push_back({"general.architecture", std::string_view(architecture)});
     auto name = std::make_shared<const std::string>(folder_.path.substr(folder_.path.rfind('/') + 1));
     entries_.push_back({"general.name", std::string_view(*name)});
@@ -197,7 +201,7 @@ Tensor Translation::matrix(const SafeTensor& from, std::string name) {
 Tensor Translation::vector(const SafeTensor& from, std::string name, Change change) {
     const Tensor source = matrix(from, from.name);
     std::vector<float> values = decode_tensor(source);
-    if (change == Change::plus_one)
+    if (change == Change::plus_one && !norms_are_whole_)
         for (float& value : values) value += 1.0f;
     if (change == Change::negate_exp)
         for (float& value : values) value = -std::exp(value);

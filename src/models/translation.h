@@ -101,6 +101,7 @@ class Translation {
     HuggingFaceFolder folder_;
     std::string architecture_;
     std::string left_out_;
+    bool norms_are_whole_ = false;  ///< MLX has added the 1 of Change::plus_one already
     int64_t n_layers_ = 0;
     JsonValue config_;
     std::vector<MetadataEntry> entries_;
