@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/parse_float.h"
 #include "base/utf8.h"
 
 namespace agave {
@@ -250,7 +251,7 @@ class JsonParser {
         }
         if (whole && !from_file_) refuse("a whole number does not fit into 64 bits");
         double value = 0;
-        if (std::from_chars(digits.data(), end, value).ec != std::errc()) refuse("a number is out of range");
+        if (!parse_float(digits, value) || std::isinf(value)) refuse("a number is out of range");
         add_number(value);
     }
 

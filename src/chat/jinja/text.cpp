@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/parse_float.h"
 
 namespace agave::chat::text {
 
@@ -301,11 +302,9 @@ Parsed parse_integer(std::string_view digits, int base, int64_t& number, bool si
 }
 
 Parsed parse_float(std::string_view digits, double& number) {
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (result.ptr != digits.data() + digits.size()) return Parsed::not_whole;
-    return result.ec == std::errc()                      ? Parsed::whole
-           : result.ec == std::errc::result_out_of_range ? Parsed::overflow
-                                                         : Parsed::not_whole;
+    if (!agave::parse_float(digits, number)) return Parsed::not_whole;
+    const bool infinite = std::isinf(number) && digits.find_first_of("0123456789") != std::string_view::npos;
+    return infinite ? Parsed::overflow : Parsed::whole;
 }
 
 void append_integer(std::string& out, int64_t number) {

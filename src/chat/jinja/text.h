@@ -49,7 +49,7 @@ void append_integer(std::string& out, int64_t number);
 enum class Parsed : uint8_t { whole, not_whole, overflow };
 /// Reads digits of the base (2 to 36), after a '-' if `sign`; not_whole if something else is in the text.
 Parsed parse_integer(std::string_view digits, int base, int64_t& number, bool sign = false);
-/// Reads a decimal float as std::from_chars does.
+/// Reads a decimal float, infinity or nan; `overflow` for digits that no double holds.
 Parsed parse_float(std::string_view digits, double& number);
 
 /// Appends a JSON string with Python's json.dumps escapes; ensure_ascii writes \uXXXX for all but ASCII.
