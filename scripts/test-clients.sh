@@ -71,7 +71,7 @@ stop
 echo "== schemathesis"
 serve tests/data/models/chat.gguf --alias tiny --ctx-size 2048
 # That a request follows the document does not yet make it sensible (tool_choice without tools ...).
-$folder/schemathesis/bin/schemathesis run "$url/openapi.json" --max-examples "${EXAMPLES:-50}" \
-    --phases fuzzing,coverage --exclude-checks positive_data_acceptance,unsupported_method || failed=1
+(cd $folder && schemathesis/bin/schemathesis run "$url/openapi.json" --max-examples "${EXAMPLES:-50}" \
+    --phases fuzzing,coverage --exclude-checks positive_data_acceptance,unsupported_method) || failed=1
 stop
 exit $failed

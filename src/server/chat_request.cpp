@@ -128,9 +128,9 @@ chat::Reasoning usable_reasoning(const LoadedModel& model, chat::Reasoning wante
 std::shared_ptr<const Grammar> make_grammar(const ChatRequest& request, chat::ToolSyntax syntax) {
     switch (request.format) {
         case ChatRequest::Format::json:
-            return Grammar::json_object();
+            return Grammar::json_object({.compact = true});
         case ChatRequest::Format::schema:
-            return Grammar::from_json_schema(request.format_text);
+            return Grammar::from_json_schema(request.format_text, {.compact = true});
         case ChatRequest::Format::gbnf:
             return Grammar::from_gbnf(request.format_text);
         case ChatRequest::Format::text:
