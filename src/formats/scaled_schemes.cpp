@@ -133,8 +133,8 @@ void read_awq(const HuggingFaceFolder& folder, ScaledConfig& config) {
 /// GPT-OSS: NAME_blocks [..., rows, groups, 16] and NAME_scales [..., rows, groups].
 void join_mxfp4(ScaledJoiner& joiner, const SafeTensor& blocks, const std::string& base) {
     if (blocks.n_dims < 3) return;
-    joiner.take(blocks.name);
-    const SafeTensor& scales = joiner.need(base + "_scales");
+    joiner.take(blocks.name, "");
+    const SafeTensor& scales = joiner.need(base, "_scales");
     const size_t last = static_cast<size_t>(blocks.n_dims - 1);
     if (blocks.shape[last] != 16) joiner.fail_shape(blocks, "blocks of 16 bytes");
     SafeTensor rows = blocks;
@@ -148,10 +148,10 @@ void join_mxfp4(ScaledJoiner& joiner, const SafeTensor& blocks, const std::strin
 
 /// NAME and NAME_scale_inv, or NAME_scale: both are multiplied. Without them it is no scheme's.
 void join_float8(ScaledJoiner& joiner, const SafeTensor& weights, const std::string& name) {
-    const SafeTensor* scales = joiner.take(name + "_scale_inv");
-    if (!scales) scales = joiner.take(name + "_scale");
+    const SafeTensor* scales = joiner.take(name, "_scale_inv");
+    if (!scales) scales = joiner.take(name, "_scale");
     if (!scales) return;
-    joiner.take(name);
+    joiner.take(name, "");
     const ScaledFormat& format = weights.type == SafeType::f8_e4m3 ? kScaledE4M3 : kScaledE5M2;
     const int64_t n_columns = last_dim(weights);
     ScaledMatrix matrix = joiner.matrix(weights, format, n_columns);
@@ -176,29 +176,29 @@ ScaledMatrix fp4_matrix(const ScaledJoiner& joiner, const SafeTensor& weights, c
 
 /// ModelOpt: NAME.weight, .weight_scale, and .weight_scale_2, which is multiplied.
 void join_fp4_modelopt(ScaledJoiner& joiner, const SafeTensor& weights, const std::string& base) {
-    joiner.take(weights.name);
-    ScaledMatrix matrix = fp4_matrix(joiner, weights, joiner.need(base + ".weight_scale"));
+    joiner.take(weights.name, "");
+    ScaledMatrix matrix = fp4_matrix(joiner, weights, joiner.need(base, ".weight_scale"));
     if (matrix.scales.type == NumberType::e4m3)
-        matrix.scale = joiner.scalar(joiner.need(base + ".weight_scale_2"));
+        matrix.scale = joiner.scalar(joiner.need(base, ".weight_scale_2"));
     joiner.add_like(weights, weights.name, matrix);
 }
 
 /// compressed-tensors: NAME.weight_packed, .weight_scale, and .weight_global_scale, which divides.
 void join_fp4_packed(ScaledJoiner& joiner, const SafeTensor& weights, const std::string& base) {
-    joiner.take(weights.name);
-    ScaledMatrix matrix = fp4_matrix(joiner, weights, joiner.need(base + ".weight_scale"));
+    joiner.take(weights.name, "");
+    ScaledMatrix matrix = fp4_matrix(joiner, weights, joiner.need(base, ".weight_scale"));
     if (matrix.scales.type == NumberType::e4m3)
-        matrix.scale = 1.0 / joiner.scalar(joiner.need(base + ".weight_global_scale"));
+        matrix.scale = 1.0 / joiner.scalar(joiner.need(base, ".weight_global_scale"));
     joiner.add_like(weights, base + ".weight", matrix);
 }
 
 /// compressed-tensors: NAME.weight, .weight_scale, .weight_zero_point where the codes are asymmetric.
 void join_int8(ScaledJoiner& joiner, const SafeTensor& weights, const std::string& base) {
-    joiner.take(weights.name);
+    joiner.take(weights.name, "");
     const int64_t n_columns = last_dim(weights);
     ScaledMatrix matrix = joiner.matrix(weights, kScaledInt8, n_columns);
-    matrix.scales = joiner.grid(joiner.need(base + ".weight_scale"), weights, matrix, NumberType::u8);
-    if (const SafeTensor* zeros = joiner.take(base + ".weight_zero_point"))
+    matrix.scales = joiner.grid(joiner.need(base, ".weight_scale"), weights, matrix, NumberType::u8);
+    if (const SafeTensor* zeros = joiner.take(base, ".weight_zero_point"))
         matrix.zeros = joiner.grid(*zeros, weights, matrix, NumberType::i8);
     joiner.add_like(weights, weights.name, matrix);
 }
@@ -219,8 +219,8 @@ const std::byte* read_group_index(const ScaledJoiner& joiner, const SafeTensor* 
 /// compressed-tensors: NAME.weight_packed, .weight_shape, .weight_scale; .weight_zero_point, packed along the
 /// rows for scales of groups or rows; .weight_g_idx in older files.
 void join_packed(ScaledJoiner& joiner, const SafeTensor& words, const std::string& base) {
-    joiner.take(words.name);
-    const SafeTensor& shape = joiner.need(base + ".weight_shape");
+    joiner.take(words.name, "");
+    const SafeTensor& shape = joiner.need(base, ".weight_shape");
     joiner.expect(shape, SafeType::i64, 2, "the matrix's two dimensions");
     int64_t dims[2];
     std::memcpy(dims, shape.data, sizeof dims);
@@ -233,9 +233,9 @@ void join_packed(ScaledJoiner& joiner, const SafeTensor& words, const std::strin
         if (bits <= 8 && (dims[1] * bits + 31) / 32 == words.shape[1]) matrix.bits = bits;
     if ((dims[1] * matrix.bits + 31) / 32 != words.shape[1])
         joiner.fail_shape(words, "rows of weight_shape's columns in num_bits");
-    const SafeTensor& scales = joiner.need(base + ".weight_scale");
+    const SafeTensor& scales = joiner.need(base, ".weight_scale");
     matrix.scales = joiner.grid(scales, weights, matrix, NumberType::u8);
-    if (const SafeTensor* zeros = joiner.take(base + ".weight_zero_point")) {
+    if (const SafeTensor* zeros = joiner.take(base, ".weight_zero_point")) {
         if (zeros->type == SafeType::i32) {
             if (matrix.scales.rows_each != 1) joiner.fail_shape(scales, "scales for each row");
             joiner.expect(*zeros, SafeType::i32, (dims[0] * matrix.bits + 31) / 32 * matrix.scales.stride,
@@ -248,25 +248,25 @@ void join_packed(ScaledJoiner& joiner, const SafeTensor& words, const std::strin
         }
     }
     matrix.group_of_column =
-        read_group_index(joiner, joiner.take(base + ".weight_g_idx"), dims[1], matrix.scales.stride);
+        read_group_index(joiner, joiner.take(base, ".weight_g_idx"), dims[1], matrix.scales.stride);
     joiner.add(words, base + ".weight", matrix);
 }
 
 /// The scales [groups, rows] of a matrix that is stored transposed, and the groups of its columns.
 void add_transposed_scales(ScaledJoiner& joiner, ScaledMatrix& matrix, const std::string& base,
                            int64_t zero_words) {
-    const SafeTensor& scales = joiner.need(base + ".scales");
+    const SafeTensor& scales = joiner.need(base, ".scales");
     if (!is_float(scales.type) || scales.n_dims != 2 || scales.shape[1] != matrix.n_rows ||
         scales.n_elements() == 0)
         joiner.fail_shape(scales, "a scale for each group and row");
     const int64_t n_groups = scales.shape[0];
-    const SafeTensor& zeros = joiner.need(base + ".qzeros");
+    const SafeTensor& zeros = joiner.need(base, ".qzeros");
     joiner.expect(zeros, SafeType::i32, n_groups * zero_words, "packed zero points for each group and row");
     matrix.packed_zeros = zeros.data;
     const int64_t group = joiner.config.blocks.empty() ? matrix.n_columns : joiner.config.blocks[0].columns;
     matrix.scales = {scales.data, float_type(scales.type), 1, group, 1};
     matrix.group_of_column =
-        read_group_index(joiner, joiner.take(base + ".g_idx"), matrix.n_columns, n_groups);
+        read_group_index(joiner, joiner.take(base, ".g_idx"), matrix.n_columns, n_groups);
     if (!matrix.group_of_column && n_groups != (matrix.n_columns + group - 1) / group)
         joiner.fail_shape(scales, "groups of the configuration's group_size");
 }
@@ -274,7 +274,7 @@ void add_transposed_scales(ScaledJoiner& joiner, ScaledMatrix& matrix, const std
 /// NAME.qweight [columns * bits / 32, rows], .qzeros [groups, rows * bits / 32], .scales [groups, rows],
 /// .g_idx. The width may differ by layer (GPTQModel's `dynamic`); g_idx, as long as the row, tells it.
 void join_gptq(ScaledJoiner& joiner, const SafeTensor& words, const std::string& base) {
-    joiner.take(words.name);
+    joiner.take(words.name, "");
     if (words.n_dims != 2 || words.n_elements() == 0) joiner.fail_shape(words, "a matrix that is not empty");
     int bits = joiner.config.bits[0];
     const SafeTensor* index = joiner.folder.find(base + ".g_idx");
@@ -296,7 +296,7 @@ void join_gptq(ScaledJoiner& joiner, const SafeTensor& words, const std::string&
 
 /// NAME.qweight [columns, rows / 8], .qzeros [groups, rows / 8], .scales [groups, rows].
 void join_awq(ScaledJoiner& joiner, const SafeTensor& words, const std::string& base) {
-    joiner.take(words.name);
+    joiner.take(words.name, "");
     if (words.n_dims != 2 || words.n_elements() == 0) joiner.fail_shape(words, "a matrix that is not empty");
     ScaledMatrix matrix{.format = &kScaledAwq,
                         .n_rows = words.shape[1] * 8,
@@ -310,9 +310,9 @@ void join_awq(ScaledJoiner& joiner, const SafeTensor& words, const std::string& 
 /// MLX: NAME.weight, words of one row; .scales; .biases of its affine mode. The configuration may have an
 /// entry for the layer by its name.
 void join_mlx(ScaledJoiner& joiner, const SafeTensor& words, const std::string& base) {
-    const SafeTensor* scales = joiner.take(base + ".scales");
+    const SafeTensor* scales = joiner.take(base, ".scales");
     if (!scales) return;
-    joiner.take(words.name);
+    joiner.take(words.name, "");
     const HuggingFaceFolder& folder = joiner.folder;
     ScaledConfig config{joiner.config.json, joiner.config.method};
     const JsonValue own = config.json[base];
@@ -343,7 +343,7 @@ void join_mlx(ScaledJoiner& joiner, const SafeTensor& words, const std::string& 
         return {numbers.data, type, 1, group, matrix.n_columns / group};
     };
     matrix.scales = grid(*scales);
-    if (mode == "affine") matrix.zeros = grid(joiner.need(base + ".biases"));
+    if (mode == "affine") matrix.zeros = grid(joiner.need(base, ".biases"));
     joiner.add_like(words, base + ".weight", matrix);
 }
 

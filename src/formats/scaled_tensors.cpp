@@ -45,16 +45,17 @@ std::optional<NumberType> number_type(SafeType type, NumberType bytes) {
 
 }  // namespace
 
-const SafeTensor* ScaledJoiner::take(const std::string& name) {
-    const SafeTensor* tensor = folder.find(name);
+const SafeTensor* ScaledJoiner::take(const std::string& base, const char* suffix) {
+    const SafeTensor* tensor = folder.find(base + suffix);
     if (tensor) used[static_cast<size_t>(tensor - folder.tensors.data())] = true;
     return tensor;
 }
 
-const SafeTensor& ScaledJoiner::need(const std::string& name) {
-    const SafeTensor* tensor = take(name);
+const SafeTensor& ScaledJoiner::need(const std::string& base, const char* suffix) {
+    const SafeTensor* tensor = take(base, suffix);
     if (!tensor)
-        fail(ErrorKind::bad_file, "'%s' has no tensor '%s'", folder.path.c_str(), printable(name).c_str());
+        fail(ErrorKind::bad_file, "'%s' has no tensor '%s'", folder.path.c_str(),
+             printable(base + suffix).c_str());
     return *tensor;
 }
 

@@ -33,9 +33,9 @@ struct ScaledJoiner {
     std::vector<SafeTensor> joined = {};
 
     /// The tensor of this name, which stays none of its own; nullptr where there is none.
-    const SafeTensor* take(const std::string& name);
+    const SafeTensor* take(const std::string& base, const char* suffix);
     /// The same where it must be there.
-    const SafeTensor& need(const std::string& name);
+    const SafeTensor& need(const std::string& base, const char* suffix);
     [[noreturn]] void fail_shape(const SafeTensor& tensor, const char* expected) const;
     void expect(const SafeTensor& tensor, SafeType type, int64_t n_elements, const char* expected) const;
     /// The number of a tensor of one float32.
