@@ -156,16 +156,6 @@ int64_t longest(const std::vector<int64_t>& values) {
     return *std::max_element(values.begin(), values.end());
 }
 
-void write_limits(JsonWriter& json, const cpu::MachineLimits& limits) {
-    json.key("limits");
-    json.begin_object();
-    json.member("read_bytes_per_second", limits.read_bytes_per_second);
-    json.member("int8_ops_per_second", limits.int8_ops_per_second);
-    json.member("bf16_flops_per_second", limits.bf16_flops_per_second);
-    json.member("f32_flops_per_second", limits.f32_flops_per_second);
-    json.end_object();
-}
-
 }  // namespace
 
 int bench_command(const CommandLine& line) {

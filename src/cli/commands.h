@@ -13,6 +13,8 @@ int tokenize_command(const CommandLine& line);
 int logits_command(const CommandLine& line);
 int perplexity_command(const CommandLine& line);
 int bench_command(const CommandLine& line);
+int plan_command(const CommandLine& line);
+int doctor_command(const CommandLine& line);
 int pull_command(const CommandLine& line);
 int list_command(const CommandLine& line);
 int show_command(const CommandLine& line);

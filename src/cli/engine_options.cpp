@@ -58,6 +58,16 @@ ModelFile open_model(const std::string& path) {
     return file;
 }
 
+void write_limits(JsonWriter& json, const cpu::MachineLimits& limits) {
+    json.key("limits");
+    json.begin_object();
+    json.member("read_bytes_per_second", limits.read_bytes_per_second);
+    json.member("int8_ops_per_second", limits.int8_ops_per_second);
+    json.member("bf16_flops_per_second", limits.bf16_flops_per_second);
+    json.member("f32_flops_per_second", limits.f32_flops_per_second);
+    json.end_object();
+}
+
 int32_t likeliest(std::span<const float> logits) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "backends/cpu/limits.h"
+#include "base/json_writer.h"
 #include "cli/options.h"
 #include "engine/engine.h"
 
@@ -18,6 +20,9 @@ std::string model_path(const std::string& model);
 
 /// Maps the model file and lets the kernel read it ahead.
 ModelFile open_model(const std::string& path);
+
+/// The member "limits" of what bench, plan and doctor print.
+void write_limits(JsonWriter& json, const cpu::MachineLimits& limits);
 
 /// The index of the largest logit, the first of equals.
 int32_t likeliest(std::span<const float> logits);

@@ -95,6 +95,10 @@ int execute(const CommandInfo& command, const CommandLine& line,
             return perplexity_command(line);
         case kBench:
             return bench_command(line);
+        case kPlan:
+            return plan_command(line);
+        case kDoctor:
+            return doctor_command(line);
 #if AGAVE_QUANTIZE
         case kQuantize:
             return quantize_command(line);

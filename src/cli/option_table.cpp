@@ -28,6 +28,10 @@ constexpr OptionInfo options[] = {
      kRun | kChat},
     {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
      "Generation", "tokens of context: prompt and answer together", kRun | kChat},
+    {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
+     "Memory", "tokens of context of each sequence: prompt and answer together", kPlan},
+    {"sequences", 0, "N", &Options::sequences, 1, 4096, nullptr, "Memory",
+     "conversations that are held at the same time", kPlan},
 
     {"temperature", 't', "X", &Options::temperature, 0, 1e6, "the file's, or 0.8", "Sampling",
      "0 always takes the likeliest token; higher is more varied", kRun | kChat},
@@ -66,7 +70,7 @@ constexpr OptionInfo options[] = {
      "start of the random numbers; the same seed gives the same text", kRun | kChat},
 
     {"json", 0, nullptr, &Options::json, 0, 0, nullptr, "Output", "print one JSON value instead of text",
-     kRun | kInspect | kTokenize | kPerplexity | kBench | kList | kQuantize},
+     kRun | kInspect | kTokenize | kPerplexity | kBench | kList | kQuantize | kPlan | kDoctor},
     {"show-reasoning", 0, "auto|always|never", &Options::show_reasoning, 0, 0, nullptr, "Output",
      "print what the model thinks before its answer, dimmed or between `<think>` and `</think>`; auto is on "
      "a "
@@ -145,11 +149,12 @@ constexpr OptionInfo options[] = {
      "runs of each measurement, after one that does not count", kBench},
 
     {"threads", 0, "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
-     "threads to compute with", kRun | kChat | kLogits | kPerplexity | kQuantize | kCalibrate},
+     "threads to compute with",
+     kRun | kChat | kLogits | kPerplexity | kQuantize | kCalibrate | kPlan | kDoctor},
     {"threads", 't', "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
      "threads to compute with", kBench},
     {"kv-type", 0, "f16|f32", &Options::kv_type, 0, 0, nullptr, "Computation", "how K and V are stored",
-     kRun | kChat | kPerplexity | kBench | kCalibrate},
+     kRun | kChat | kPerplexity | kBench | kCalibrate | kPlan},
     {"kv-type", 0, "f16|f32", &Options::logits_kv_type, 0, 0, nullptr, "Computation",
      "how K and V are stored", kLogits},
     {"exact", 0, nullptr, &Options::exact, 0, 0, nullptr, "Computation",
@@ -244,6 +249,26 @@ constexpr CommandInfo commands[] = {
      "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
      "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
+    {kPlan, "plan", "MODEL", "what a model needs, and how fast it will be",
+     "Without loading the model: the memory for weights, K/V, recurrent state and scratch, the longest "
+     "context that fits, and the speed to expect on this machine, whose limits it measures in a second or "
+     "two.",
+     "`{\"model\", \"architecture\", \"device\", \"threads\", \"cpu_level\", \"context\", \"sequences\", "
+     "\"context_length\", \"longest_context\", \"memory\": {\"weight_bytes\", \"kv_bytes\", "
+     "\"kv_bytes_per_token\", \"state_bytes\", \"scratch_bytes\", \"total_bytes\", \"available_bytes\", "
+     "\"fits\"}, \"prefill\": [...], \"decode\": [...], \"limits\": {as bench}}`; each speed is "
+     "`{\"tokens\", "
+     "\"depth\", \"tokens_per_second\" (expected), \"tokens_per_second_at_most\", \"bytes_per_token\" "
+     "(decode)}`",
+     1, 1},
+    {kDoctor, "doctor", "", "what is right and wrong with this machine",
+     "Looks at the processor, threads, memory, huge pages, the cache folder, what downloads need and the "
+     "terminal, measures the speed of memory and arithmetic, and says what is wrong and how to mend it. The "
+     "exit status is 1 when something is broken.",
+     "`{\"ok\", \"checks\": [{\"name\", \"state\": \"ok\" | \"note\" | \"broken\", \"text\", \"remedy\" "
+     "(when "
+     "there is one)}], \"limits\": {as bench}}`",
+     0, 0},
 #if AGAVE_QUANTIZE
     {kQuantize, "quantize", "IN OUT FORMAT", "make a smaller model file",
      "Writes the model IN to the GGUF file OUT, its matrices in FORMAT: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, "

@@ -29,8 +29,10 @@ enum Command : unsigned {
     kCompletion = 4096,
     kQuantize = 8192,
     kCalibrate = 16384,
-    kEngine = kRun | kChat | kLogits | kPerplexity | kBench | kCalibrate,  ///< those that compute
-    kEvery = 32767,
+    kPlan = 32768,
+    kDoctor = 65536,
+    kEngine = kRun | kChat | kLogits | kPerplexity | kBench | kCalibrate | kPlan,  ///< those that compute
+    kEvery = 131071,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -66,6 +68,7 @@ struct Options {
     std::optional<uint64_t> seed;
 
     int64_t context_size = 0;
+    int64_t sequences = 1;
     int64_t chunk_tokens = 512;  ///< of perplexity
     int64_t n_threads = 0;
     std::string kv_type = "f16";

@@ -1,7 +1,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <version>
 
+#ifdef __GLIBCXX__
 /// What an exception that nobody caught ends in. The linker takes this in place of libstdc++'s own, which
 /// would bring 45 KB of name demangling for a message that no user can read.
 void __gnu_cxx::__verbose_terminate_handler() {
@@ -14,3 +16,4 @@ void __gnu_cxx::__verbose_terminate_handler() {
     }
     abort();
 }
+#endif

@@ -52,6 +52,8 @@ Curl load() {
 
 }  // namespace
 
+const char* const kCurlKind = "libcurl";
+
 const Curl& curl() {
     static const Curl loaded = load();
     return loaded;

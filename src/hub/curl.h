@@ -61,6 +61,9 @@ enum CurlInfo : int {
     kCurlRedirectUrl = 0x10001f,
 };
 
+/// What curl() is.
+extern const char* const kCurlKind;
+
 /// The library, loaded at the first call. Throws Error(unsupported) that says what to install where there is
 /// none.
 const Curl& curl();

@@ -9,9 +9,9 @@
 namespace agave::test {
 namespace {
 
-const char* const command_names[] = {"run",        "chat",       "inspect", "tokenize", "logits",
-                                     "perplexity", "bench",      "pull",    "list",     "show",
-                                     "rm",         "completion", "help"};
+const char* const command_names[] = {"run",        "chat",  "inspect", "tokenize",   "logits",
+                                     "perplexity", "bench", "pull",    "list",       "show",
+                                     "rm",         "plan",  "doctor",  "completion", "help"};
 
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
