@@ -91,8 +91,8 @@ void print_banner(ChatSession& session) {
                            model.engine.model().architecture.c_str(),
                            static_cast<long long>(model.engine.context_size()), model.engine.n_threads(),
                            cpu_level_name(model.engine.cpu_level())));
-    print_status(strprintf("temperature %g, top-k %d, top-p %g, min-p %g; /help lists the commands",
-                           sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p));
+    print_status("sampling: " + describe_sampling(session.line, model.file.metadata(), sampling));
+    print_status("/help lists the commands");
 }
 
 void answer(ChatState& state) {

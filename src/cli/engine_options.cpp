@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "cli/output.h"
 #if AGAVE_HUB
-#include "hub/cache.h"
+#include "cli/pull.h"
 #endif
 #include "models/model.h"
 
@@ -46,8 +46,11 @@ EngineOptions engine_options(const Options& options, const std::string& kv_type,
 std::string model_path(const std::string& model) {
 #if AGAVE_HUB
     struct stat status{};
-    if (::stat(model.c_str(), &status) != 0 && !model.ends_with(".gguf") && hub::like_model_name(model))
-        return hub::cached_model_path(hub::parse_model_name(model));
+    if (::stat(model.c_str(), &status) != 0 && !model.ends_with(".gguf") && hub::like_model_name(model)) {
+        const hub::ModelName name = hub::parse_model_name(model);
+        const std::string path = hub::find_cached_model(name);
+        return path.empty() ? pull_if_wanted(name) : path;
+    }
 #endif
     return model;
 }

@@ -58,7 +58,7 @@ void print_chat(const Metadata& metadata) {
     const Recommended recommended = read_recommended(metadata);
     std::string sampling = recommended.fault;
     for (const FileDefault& row : file_defaults())
-        if (metadata.find(row.key) && recommended.fault.empty())
+        if (!row.key.empty() && metadata.find(row.key) && recommended.fault.empty())
             sampling += strprintf("%s%s %g", sampling.empty() ? "" : ", ", row.option.data(),
                                   row.value(recommended.parameters));
     if (!sampling.empty())
@@ -82,7 +82,7 @@ void write_chat(JsonWriter& json, const Metadata& metadata) {
     json.key("sampling");
     json.begin_object();
     for (const FileDefault& row : file_defaults())
-        if (metadata.find(row.key) && recommended.fault.empty())
+        if (!row.key.empty() && metadata.find(row.key) && recommended.fault.empty())
             json.member(row.option, row.value(recommended.parameters));
     if (!recommended.fault.empty()) json.member("fault", recommended.fault);
     json.end_object();

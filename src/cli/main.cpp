@@ -14,6 +14,9 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"
+#if AGAVE_HUB
+#include "cli/pull.h"
+#endif
 
 namespace agave::cli {
 
@@ -71,6 +74,9 @@ bool wants_chat(const CommandLine& line) {
 int execute(const CommandInfo& command, const CommandLine& line,
             [[maybe_unused]] const std::vector<std::string>& words) {
     set_color(line.options.color);
+#if AGAVE_HUB
+    set_pull_without_asking(line.options.pull);
+#endif
     if (line.options.help) {
         print(command_help(command));
         return 0;

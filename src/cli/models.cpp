@@ -30,7 +30,7 @@ std::vector<CachedModel> models_of(const CachedRepository& repository) {
     std::vector<CachedModel> models;
     for (const OfferedModel& model : hub::offered_models(files)) {
         const std::string name = repository.repository + ":" + model.label;
-        models.push_back({name, hub::cached_model_path(hub::parse_model_name(name)), model.size});
+        models.push_back({name, hub::find_cached_model(hub::parse_model_name(name)), model.size});
     }
     return models;
 }

@@ -102,6 +102,7 @@ struct Options {
 
     std::string revision = "main";
     bool list = false;
+    bool pull = false;
     std::string on_overflow = "error";
     bool no_history = false;
     int64_t connections = 4;

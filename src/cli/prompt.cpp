@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/output.h"
 #include "sampling/file_defaults.h"
+#include "sampling/recipes.h"
 #include "tokenizer/prompt_tokens.h"
 #if AGAVE_CHAT
 #include "chat/chat_template.h"
@@ -126,10 +127,29 @@ Prompt make_prompt(const std::string& words, const Options& options, const Model
     return prompt;
 }
 
+std::string describe_sampling(const CommandLine& line, const Metadata& metadata,
+                              const SamplingParameters& parameters) {
+    const Recipe* recipe = find_recipe(metadata, line.options.reasoning != "off");
+    const auto source_of = [&](const FileDefault& row) {
+        if (line.is_given(row.option)) return "command line";
+        if (!row.key.empty() && metadata.find(row.key)) return "model file";
+        return recipe && row.option != "penalty-last-n" ? recipe->name : "default";
+    };
+    std::string text;
+    std::string_view before;
+    for (const FileDefault& row : file_defaults()) {
+        const std::string_view source = source_of(row);
+        if (!before.empty()) text += source == before ? ", " : " (" + std::string(before) + "), ";
+        text += strprintf("%s %g", row.option.data(), row.value(parameters));
+        before = source;
+    }
+    return text + " (" + std::string(before) + ")";
+}
+
 SamplingParameters sampling_parameters(const CommandLine& line, const Metadata& metadata,
                                        const Tokenizer& tokenizer) {
     const Options& options = line.options;
-    SamplingParameters p = recommended_parameters(metadata);
+    SamplingParameters p = recommended_parameters(metadata, options.reasoning != "off");
     const SamplingParameters recommended = p;
     p.temperature = static_cast<float>(options.temperature);
     p.top_k = static_cast<int32_t>(options.top_k);

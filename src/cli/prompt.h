@@ -43,4 +43,9 @@ chat::RenderOptions render_options(const Options& options, const Tokenizer& toke
 SamplingParameters sampling_parameters(const CommandLine& line, const Metadata& metadata,
                                        const Tokenizer& tokenizer);
 
+/// "temperature 0.6, top-k 20 (Qwen 3, thinking), top-p 0.9 (command line), ...": the parameters and where
+/// each comes from.
+std::string describe_sampling(const CommandLine& line, const Metadata& metadata,
+                              const SamplingParameters& parameters);
+
 }  // namespace agave::cli

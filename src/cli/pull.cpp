@@ -1,6 +1,11 @@
+#include "cli/pull.h"
+
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <optional>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -91,41 +96,95 @@ void check_disk(const Listing& listing, const std::vector<std::string>& paths) {
              bytes_text(static_cast<double>(available)).c_str());
 }
 
+/// What of a repository a name stands for.
+struct Choice {
+    hub::Endpoint endpoint;
+    Listing listing;
+    std::vector<OfferedModel> models;
+    std::optional<OfferedFile> projector;
+
+    Choice(const std::string& repository, const std::string& revision, PullObserver& observer)
+        : endpoint(hub::endpoint_from_environment()),
+          listing(hub::list_repository(endpoint, repository, revision, observer)) {
+        std::vector<OfferedFile> files;
+        for (const RemoteFile& file : listing.files) files.push_back({file.path, file.size});
+        models = hub::offered_models(files);
+        if (const OfferedFile* offered = hub::offered_projector(files)) projector = *offered;
+    }
+    const OfferedModel& select(const hub::ModelName& name) const {
+        const OfferedModel* model = hub::select_model(models, name.selection);
+        if (!model) fail_selection(name, models);
+        return *model;
+    }
+    /// Downloads the model and what belongs to it; returns the path to open.
+    std::string fetch(const OfferedModel& model, const std::string& revision, int64_t n_connections,
+                      PullObserver& observer) const {
+        std::vector<std::string> paths = model.paths;
+        if (projector && model.label != "safetensors") paths.push_back(projector->path);
+        check_disk(listing, paths);
+        for (const std::string& path : paths)
+            hub::download(endpoint, listing, remote_file(listing, path),
+                          {.n_connections = static_cast<int>(n_connections)}, observer);
+        observer.done();
+        const hub::CachedRepository repository = hub::cached_repository(listing.repository);
+        hub::install_ref(repository, revision, listing.commit);
+        const std::string root = repository.path + "/snapshots/" + listing.commit;
+        return model.label == "safetensors" ? root : root + "/" + model.paths.front();
+    }
+};
+
+bool pull_without_asking = false;
+
+/// The answer of the terminal; what is no answer counts as no.
+bool says_yes(const std::string& question) {
+    std::fprintf(stderr, "%s [Y/n] ", question.c_str());
+    std::fflush(stderr);
+    char answer[16];
+    if (!std::fgets(answer, sizeof answer, stdin)) return false;
+    return answer[0] == '\n' || answer[0] == 'y' || answer[0] == 'Y';
+}
+
 }  // namespace
+
+void set_pull_without_asking(bool on) {
+    pull_without_asking = on;
+}
+
+std::string pull_if_wanted(const hub::ModelName& name) {
+    const std::string text =
+        printable(name.repository + (name.selection.empty() ? "" : ":" + name.selection));
+    const bool terminal = ::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO);
+    if (!pull_without_asking && !terminal)
+        fail(ErrorKind::usage,
+             "'%s' is neither a file nor a model in the cache; 'agave pull %s' downloads it, and so does "
+             "--pull",
+             text.c_str(), text.c_str());
+    PullObserver observer(false);
+    const Choice choice(name.repository, "main", observer);
+    const OfferedModel& model = choice.select(name);
+    if (!pull_without_asking &&
+        !says_yes(strprintf("pull %s:%s (%s, %s)?", name.repository.c_str(), printable(model.label).c_str(),
+                            bytes_text(static_cast<double>(model.size)).c_str(), fit_text(model.size))))
+        fail(ErrorKind::usage, "'%s' is not in the cache", text.c_str());
+    return choice.fetch(model, "main", Options{}.connections, observer);
+}
 
 int pull_command(const CommandLine& line) {
     const Options& options = line.options;
     const hub::ModelName name = hub::parse_model_name(line.arguments[0]);
-    const hub::Endpoint endpoint = hub::endpoint_from_environment();
     PullObserver observer(options.quiet);
-    const Listing listing = hub::list_repository(endpoint, name.repository, options.revision, observer);
-    std::vector<OfferedFile> files;
-    for (const RemoteFile& file : listing.files) files.push_back({file.path, file.size});
-    const std::vector<OfferedModel> models = hub::offered_models(files);
-    const OfferedFile* projector = hub::offered_projector(files);
+    const Choice choice(name.repository, options.revision, observer);
     if (options.list) {
-        print_models(listing, models, projector);
+        print_models(choice.listing, choice.models, choice.projector ? &*choice.projector : nullptr);
         return 0;
     }
-    const OfferedModel* model = hub::select_model(models, name.selection);
-    if (!model) fail_selection(name, models);
-    std::vector<std::string> paths = model->paths;
-    if (projector && model->label != "safetensors") paths.push_back(projector->path);
+    const OfferedModel& model = choice.select(name);
     if (!options.quiet)
         print_status(strprintf("%s %s: %s in %zu %s, %s", name.repository.c_str(),
-                               printable(model->label).c_str(),
-                               bytes_text(static_cast<double>(model->size)).c_str(), model->paths.size(),
-                               model->paths.size() == 1 ? "file" : "files", fit_text(model->size)));
-    check_disk(listing, paths);
-    for (const std::string& path : paths)
-        hub::download(endpoint, listing, remote_file(listing, path),
-                      {.n_connections = static_cast<int>(options.connections)}, observer);
-    observer.done();
-    const hub::CachedRepository repository = hub::cached_repository(name.repository);
-    hub::install_ref(repository, options.revision, listing.commit);
-    const std::string root = repository.path + "/snapshots/" + listing.commit;
-    printf_out("%s\n",
-               model->label == "safetensors" ? root.c_str() : (root + "/" + model->paths.front()).c_str());
+                               printable(model.label).c_str(),
+                               bytes_text(static_cast<double>(model.size)).c_str(), model.paths.size(),
+                               model.paths.size() == 1 ? "file" : "files", fit_text(model.size)));
+    printf_out("%s\n", choice.fetch(model, options.revision, options.connections, observer).c_str());
     return 0;
 }
 

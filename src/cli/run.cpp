@@ -14,7 +14,6 @@
 #include "cli/grammar_options.h"
 #include "cli/output.h"
 #include "cli/prompt.h"
-#include "sampling/file_defaults.h"
 
 namespace agave::cli {
 
@@ -159,17 +158,6 @@ void print_setup(Engine& engine, const Options& options, const Prompt& prompt, c
     print_status(neutralize_controls(tokenizer.decode(prompt.tokens, true)));
 }
 
-void print_sampling(const SamplingParameters& sampling, const CommandLine& line, const Metadata& metadata) {
-    std::string text = "sampling:";
-    for (const FileDefault& row : file_defaults()) {
-        const bool from_file = metadata.find(row.key) && !line.is_given(row.option);
-        text += strprintf(" %s %g%s,", row.option.data(), row.value(sampling),
-                          from_file ? " (the file recommends it)" : "");
-    }
-    text.pop_back();
-    print_status(text);
-}
-
 void check_context(const Engine& engine, const Options& options, size_t n_prompt) {
     const Model& model = engine.model();
     const auto context = static_cast<long long>(engine.context_size());
@@ -201,7 +189,7 @@ int run_command(const CommandLine& line) {
     check_context(engine, options, prompt.tokens.size());
     if (options.verbose) {
         print_setup(engine, options, prompt, *tokenizer, monotonic_seconds() - start);
-        print_sampling(sampling, line, file.metadata());
+        print_status("sampling: " + describe_sampling(line, file.metadata(), sampling));
     }
     if (options.profile) engine.executor().set_profiling(true);
 

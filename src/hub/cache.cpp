@@ -211,19 +211,14 @@ uint64_t remove_repository(const CachedRepository& repository) {
     return remove_tree(repository.path);
 }
 
-std::string cached_model_path(const ModelName& name) {
+std::string find_cached_model(const ModelName& name) {
     const CachedRepository repository = cached_repository(name.repository);
     const std::vector<CachedFile> files = snapshot_files(repository, cached_commit(repository, "main"));
     std::vector<OfferedFile> offered;
     for (const CachedFile& file : files) offered.push_back({file.path, file.size});
     const std::vector<OfferedModel> models = offered_models(offered);
     const OfferedModel* model = select_model(models, name.selection);
-    if (!model) {
-        const std::string text = name.repository + (name.selection.empty() ? "" : ":" + name.selection);
-        fail(ErrorKind::usage,
-             "'%s' is neither a file nor a model in the cache; 'agave pull %s' downloads it", text.c_str(),
-             text.c_str());
-    }
+    if (!model) return {};
     const auto is_first = [&](const CachedFile& file) { return file.path == model->paths.front(); };
     const std::string& path = std::find_if(files.begin(), files.end(), is_first)->full_path;
     return model->label == "safetensors" ? path.substr(0, path.rfind('/')) : path;

@@ -62,7 +62,7 @@ void install_ref(const CachedRepository& repository, const std::string& revision
 uint64_t remove_repository(const CachedRepository& repository);
 
 /// The file to open for a model in the cache (the first part of a split model; the folder of a snapshot that
-/// holds SafeTensors). Throws Error(usage) that says how to get it when it is not there.
-std::string cached_model_path(const ModelName& name);
+/// holds SafeTensors); empty when it is not there.
+std::string find_cached_model(const ModelName& name);
 
 }  // namespace agave::hub

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "sampling/recipes.h"
 
 namespace agave {
 
@@ -17,6 +18,7 @@ constexpr FileDefault rows[] = {
     {"general.sampling.min_p", "min-p", &P::min_p, nullptr, 0, 1},
     {"general.sampling.penalty_repeat", "repeat-penalty", &P::repeat_penalty, nullptr, 0.01, 100},
     {"general.sampling.penalty_last_n", "penalty-last-n", nullptr, &P::penalty_last_n, -1, kMaxTokens},
+    {"", "presence-penalty", &P::presence_penalty, nullptr, -100, 100},
 };
 
 }  // namespace
@@ -38,10 +40,11 @@ std::span<const FileDefault> file_defaults() {
     return rows;
 }
 
-SamplingParameters recommended_parameters(const Metadata& metadata) {
+SamplingParameters recommended_parameters(const Metadata& metadata, bool thinking) {
     SamplingParameters parameters;
+    if (const Recipe* recipe = find_recipe(metadata, thinking)) recipe->apply(parameters);
     for (const FileDefault& row : rows) {
-        if (!metadata.find(row.key)) continue;
+        if (row.key.empty() || !metadata.find(row.key)) continue;
         const double value = metadata.number(row.key);
         if (!(value >= row.minimum && value <= row.maximum) ||
             (row.integer && value != static_cast<double>(static_cast<int64_t>(value))))

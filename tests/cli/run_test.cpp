@@ -104,12 +104,11 @@ TEST(Run, TakesTheSamplingThatTheFileRecommends) {
         arguments.insert(arguments.end(), more.begin(), more.end());
         return agave(arguments).err;
     };
-    EXPECT_NE(
-        setup({}).find("sampling: temperature 0.25 (the file recommends it), top-k 7 (the file recommends "
-                       "it), top-p 0.95, min-p 0.05,"),
-        std::string::npos)
+    EXPECT_NE(setup({}).find("sampling: temperature 0.25, top-k 7 (model file), top-p 0.95, min-p 0.05, "),
+              std::string::npos)
         << setup({});
-    EXPECT_NE(setup({"-t", "0.8"}).find("sampling: temperature 0.8, top-k 7 (the"), std::string::npos);
+    EXPECT_NE(setup({"-t", "0.8"}).find("sampling: temperature 0.8 (command line), top-k 7 (model file), "),
+              std::string::npos);
     EXPECT_NE(agave({"inspect", model}).out.find("temperature 0.25, top-k 7, as the file recommends"),
               std::string::npos);
     const rapidjson::Document json = json_of(agave({"inspect", model, "--json"}));

@@ -5,6 +5,7 @@
 import hashlib
 import json
 import os
+import pty
 import random
 import shutil
 import signal
@@ -304,6 +305,53 @@ class PullTest(unittest.TestCase):
         self.agave("rm", "org/repo", check=0)
         self.assertFalse(os.path.exists(self.root))
         self.assert_one_sentence(self.agave("rm", "org/repo", check=2), "not in the cache")
+
+    def offer_model(self):
+        models = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/models")
+        with open(os.path.join(models, "chat.gguf"), "rb") as file:
+            self.offer({"m-Q8_0.gguf": RemoteFile(file.read())})
+
+    def test_a_name_is_pulled_when_asked_to(self):
+        self.offer_model()
+        words = ("run", "org/repo", "hello", "-n", "2", "-q", "--threads", "1")
+        self.assert_one_sentence(self.agave(*words, check=2), "agave pull org/repo", "--pull")
+        self.assertFalse(os.path.exists(self.root))
+        self.agave(*words, "--pull", check=0)
+        self.agave(*words, check=0)
+        self.assert_one_sentence(self.agave("run", "org/repo:Q2_K", "x", "--pull", check=2), "it has Q8_0")
+
+    def at_terminal(self, answer):
+        """`agave run org/repo hello` at a terminal that answers the question; its status and what it shows."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(AGAVE, [AGAVE, "run", "org/repo", "hello", "-n", "2", "--threads", "1"],
+                      {**self.environment, "TERM": "xterm"})
+        shown, answered = b"", False
+        while True:
+            try:
+                piece = os.read(terminal, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+            if not answered and b"[Y/n]" in shown:
+                os.write(terminal, answer)
+                answered = True
+        os.close(terminal)
+        self.assertTrue(answered, shown)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+
+    def test_a_terminal_is_asked(self):
+        self.offer_model()
+        for answer in (b"n\n", b"\x04"):
+            status, shown = self.at_terminal(answer)
+            self.assertEqual(status, 2, shown)
+            self.assertRegex(shown, r"pull org/repo:Q8_0 \([0-9.]+ [kM]B, fits in memory\)\?")
+            self.assertFalse(os.path.exists(self.root))
+        status, shown = self.at_terminal(b"\n")
+        self.assertEqual(status, 0, shown)
+        self.assertTrue(os.path.exists(self.snapshot("m-Q8_0.gguf")))
 
 
 if __name__ == "__main__":
