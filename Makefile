@@ -18,8 +18,13 @@ help:
 	@echo "make size    the stripped size of the binary against its ceiling"
 	@echo "make clean   remove build/ (models/ stays)"
 
-run: build
-	@model=$$(scripts/get-model.sh "$(MODEL)") && $(AGAVE) run "$$model" "$(PROMPT)" -n $(TOKENS)
+# Says how long each stage took.
+run:
+	@begin=$$(date +%s); stage() { now=$$(date +%s); echo "make run: $$1 in $$((now - begin)) s" >&2; begin=$$now; }; \
+	scripts/install-deps.sh build && stage "packages there" && \
+	scripts/build.sh release agave && stage "program built" && \
+	model=$$(scripts/get-model.sh "$(MODEL)") && stage "model there" && \
+	$(AGAVE) run "$$model" "$(PROMPT)" -n $(TOKENS) && stage "text generated"
 
 test: build-all
 	@ctest --test-dir $(BUILD) --output-on-failure --parallel $$(nproc) --timeout 300
