@@ -165,6 +165,18 @@ TEST(JsonSchema, Strings) {
     expect_schema(R"({"type": "string", "format": "ipv6"})",
                   {R"("::1")", R"("1:2:3:4:5:6:7:8")", R"("::ffff:1.2.3.4")"},
                   {R"("1:2:3:4:5:6:7")", R"("1::2::3")"});
+    expect_schema(R"({"type": "string", "format": "email", "minLength": 1, "maxLength": 255})",
+                  {R"("jane.doe+x@mail.example.co.uk")"},
+                  {R"("jane@")", R"("a..b@c.d")", R"("@c")", R"("a@-c.d")"});
+    expect_schema(R"({"type": "string", "format": "hostname"})", {R"("a")", R"("x1.example-2.org")"},
+                  {R"("")", R"("-a")", R"("a-.b")", R"("a..b")"});
+    expect_schema(R"({"type": "string", "format": "date-time"})", {R"("2024-02-29T23:59:59.5+01:00")"},
+                  {R"("2024-02-29 23:59:59Z")", R"("2024-02-29T24:00:00Z")"});
+    expect_schema(R"({"type": "string", "format": "uuid"})", {R"("123e4567-e89b-12d3-a456-426614174000")"},
+                  {R"("123e4567e89b12d3a456426614174000")"});
+    expect_schema(R"({"type": "string", "format": "uri"})",
+                  {R"("https://example.org/a?b=c#d")", R"("mailto:a@b.c")"},
+                  {R"("/a/b")", R"("a b:c")", R"("http://a/%zz")"});
     EXPECT_NE(schema_refusal(R"({"format": "iri"})"), "accepted");
     EXPECT_NE(schema_refusal(R"re({"pattern": "(?=a)"})re"), "accepted");
     EXPECT_NE(schema_refusal(R"re({"pattern": "(a)\\1"})re"), "accepted");

@@ -106,6 +106,7 @@ Dfa combine(const Dfa& a, const Dfa& b, bool subtracting) {
         check_size(states.size());
     }
     find_endless(result);
+    result.work = result.next.size() * sizeof(uint32_t);
     return result;
 }
 
@@ -119,7 +120,7 @@ bool Dfa::matches(std::string_view text) const {
 
 Dfa make_dfa(const Rules& rules, Rule root) {
     const Nfa nfa = make_nfa(rules, root, true);
-    Automaton automaton(nfa, size_t{32} << 20, ErrorKind::usage);
+    Automaton automaton(nfa, size_t{16} << 20, ErrorKind::usage);
     const SetId start = automaton.start(root);
     std::vector<Automaton::FrontierId> states{automaton.frontier(start)};
     std::vector<uint32_t> numbers;  // of the frontiers
@@ -146,6 +147,7 @@ Dfa make_dfa(const Rules& rules, Rule root) {
         check_size(states.size());
     }
     find_endless(dfa);
+    dfa.work = automaton.bytes();
     return dfa;
 }
 

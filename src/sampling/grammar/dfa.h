@@ -19,6 +19,7 @@ struct Dfa {
     std::vector<bool> accepts;   ///< [state]
     /// [state] any number of plain characters (see TokenTrie::text()) leads back to it.
     std::vector<bool> endless;
+    size_t work = 0;  ///< bytes of memory that making it took, a measure of the time
 
     uint32_t size() const { return static_cast<uint32_t>(accepts.size()); }
     uint32_t step(uint32_t state, uint8_t byte) const {

@@ -6,34 +6,35 @@ namespace {
 
 struct Format {
     std::string_view name;
-    uint32_t longest;
+    uint32_t shortest, longest;  ///< in characters
     std::string_view pattern;
 };
 
 // date, time, date-time, duration: RFC 3339, without leap seconds, the year 0 and lower case. uuid: RFC 9562.
-// ipv4, ipv6: RFC 4291, without zones. hostname: RFC 1123. email: a dot-atom of RFC 5321 at a host name. uri:
+// ipv4, ipv6: RFC 4291, without zones. hostname: RFC 1123, up to 6
+// labels of 40. email: a dot-atom of RFC 5321, up to 3 atoms of 20, at a host name of up to 4 labels. uri:
 // RFC 3986 with a host name or without authority.
 // clang-format off
 constexpr Format formats[] = {
-    {"date", 0,
+    {"date", 10, 10,
      "^(((000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])"
      "|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))|((\\d\\d)(0[48]|[2468][048]|[135"
      "79][26])|([02468][48]|[13579][26]|[2468]0)00)-02-29))$"},
-    {"time", 0,
+    {"time", 9, kUnbounded,
      "^(([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d))$"},
-    {"date-time", 0,
+    {"date-time", 20, kUnbounded,
      "^(((000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])"
      "|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))|((\\d\\d)(0[48]|[2468][048]|[135"
      "79][26])|([02468][48]|[13579][26]|[2468]0)00)-02-29)T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d("
      "\\.\\d+)?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d))$"},
-    {"duration", 0,
+    {"duration", 3, kUnbounded,
      "^(P((\\d+W)|(\\d+Y(\\d+M(\\d+D)?)?|\\d+M(\\d+D)?|\\d+D)(T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+"
      "S)?|\\d+S))?|T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+S)?|\\d+S)))$"},
-    {"uuid", 0,
+    {"uuid", 36, 36,
      "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"},
-    {"ipv4", 0,
+    {"ipv4", 7, 15,
      "^((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)){3})$"},
-    {"ipv6", 0,
+    {"ipv6", 2, 45,
      "^((([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-fA-F]{1,4}:){6}(25[0-5]|2[0-4]\\d|1\\d\\d"
      "|[1-9]?\\d)(\\.(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)){3}|::([0-9a-fA-F]{1,4}:){0,5}(25[0-5"
      "]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)){3}|::(([0-9a-fA-F"
@@ -52,19 +53,20 @@ constexpr Format formats[] = {
      ":([0-9a-fA-F]{1,4}:){0,0}(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(25[0-5]|2[0-4]\\d|1\\d"
      "\\d|[1-9]?\\d)){3}|([0-9a-fA-F]{1,4}:){5}[0-9a-fA-F]{1,4}::(([0-9a-fA-F]{1,4}:){0,0}[0-9a-"
      "fA-F]{1,4})?|([0-9a-fA-F]{1,4}:){6}[0-9a-fA-F]{1,4}::))$"},
-    {"hostname", 253,
-     "^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9]"
-     ")?)*)$"},
-    {"email", 254,
-     "^([a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+)*@[a-zA-Z0-9]([a-zA-Z"
-     "0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*)$"},
-    {"uri", 0,
-     "^([a-zA-Z][a-zA-Z0-9+.-]*:(//[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a"
-     "-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*(:\\d{0,5})?(/([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2}"
-     ")*)*|([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+(/([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a"
-     "-fA-F]{2})*)*|/(([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+(/([a-zA-Z0-9._~!$&'()*+,;="
-     ":@-]|%[0-9a-fA-F]{2})*)*)?)?(\\?([a-zA-Z0-9._~!$&'()*+,;=:@/?-]|%[0-9a-fA-F]{2})*)?(#([a-z"
-     "A-Z0-9._~!$&'()*+,;=:@/?-]|%[0-9a-fA-F]{2})*)?)$"},
+    {"hostname", 1, 245,
+     "^([a-zA-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9]"
+     ")?){0,5})$"},
+    {"email", 3, 226,
+     "^([a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}(\\.[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}){0,2}@[a-zA"
+     "-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9])?){0,3"
+     "})$"},
+    {"uri", 2, kUnbounded,
+     "^([a-zA-Z][a-zA-Z0-9+.-]*:(//[a-zA-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a"
+     "-zA-Z0-9-]{0,38}[a-zA-Z0-9])?){0,5}(:\\d{0,5})?(/([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F"
+     "]{2})*)*|([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+(/([a-zA-Z0-9._~!$&'()*+,;=:@-]|%["
+     "0-9a-fA-F]{2})*)*|/(([a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})+(/([a-zA-Z0-9._~!$&'()*"
+     "+,;=:@-]|%[0-9a-fA-F]{2})*)*)?)?(\\?([a-zA-Z0-9._~!$&'()*+,;=:@/?-]|%[0-9a-fA-F]{2})*)?(#("
+     "[a-zA-Z0-9._~!$&'()*+,;=:@/?-]|%[0-9a-fA-F]{2})*)?)$"},
 };
 // clang-format on
 
@@ -76,14 +78,10 @@ const Format* find_format(std::string_view name) {
 
 }  // namespace
 
-std::string_view pattern_of_format(std::string_view name) {
+std::optional<StringPattern> pattern_of_format(std::string_view name) {
     const Format* format = find_format(name);
-    return format ? format->pattern : std::string_view();
-}
-
-uint32_t longest_of_format(std::string_view name) {
-    const Format* format = find_format(name);
-    return format ? format->longest : 0;
+    if (!format) return std::nullopt;
+    return StringPattern{std::string(format->pattern), format->shortest, format->longest};
 }
 
 }  // namespace agave::grammar

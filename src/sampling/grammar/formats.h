@@ -1,15 +1,22 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
+
+#include "sampling/grammar/rules.h"
 
 namespace agave::grammar {
 
-/// A regular expression for texts of a format of JSON Schema, each of which is valid; empty for a format that
-/// is not known. docs/grammars.md tells where it does not have all valid texts.
-std::string_view pattern_of_format(std::string_view format);
+/// A regular expression for strings, and what is known of their lengths in characters.
+struct StringPattern {
+    std::string text;
+    uint32_t shortest = 0, longest = kUnbounded;
+};
 
-/// The most characters that the format allows beside its pattern; 0: any number.
-uint32_t longest_of_format(std::string_view format);
+/// Texts of a format of JSON Schema, each of which is valid; none for a format that is not known.
+/// docs/grammars.md tells where it does not have all valid texts.
+std::optional<StringPattern> pattern_of_format(std::string_view format);
 
 }  // namespace agave::grammar

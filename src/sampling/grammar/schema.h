@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "sampling/grammar/decimal.h"
+#include "sampling/grammar/formats.h"
 #include "sampling/grammar/json_text.h"
 #include "sampling/grammar/rules.h"
 
@@ -39,7 +40,7 @@ struct Demand {
     std::vector<Decimal> factors;
 
     uint32_t min_length = 0, max_length = kUnbounded;
-    std::vector<std::string> patterns;  ///< and those of formats
+    std::vector<StringPattern> patterns;  ///< and those of formats
 
     /// What one schema says of the items of arrays or of the members of objects.
     struct ArrayPart {
@@ -83,6 +84,14 @@ class SchemaDocument {
     bool are_disjoint(const SchemaRef& a, const SchemaRef& b, int depth = 0) const;
     SchemaRef resolve(std::string_view reference, const std::string& from) const;
 
+    /// Throws when a schema takes too much work altogether.
+    void count_work(size_t n) const;
+    /// Counts an automaton in, and passes it on.
+    Dfa counted(Dfa dfa) const {
+        count_work(1000 + dfa.work / 64);
+        return dfa;
+    }
+
   private:
     void add_keyword(Demand& demand, const SchemaRef& ref, std::string_view keyword, JsonValue value) const;
     bool add_number_keyword(Demand&, const SchemaRef&, std::string_view keyword, JsonValue) const;
@@ -92,7 +101,6 @@ class SchemaDocument {
     void add_array(Demand& demand, const SchemaRef& ref) const;
     void add_object(Demand& demand, const SchemaRef& ref) const;
     bool choices_are_disjoint(const Demand& a, const Demand& b) const;
-    void count_work(size_t n) const;
 
     Json json_;
     mutable size_t work_ = 0;
@@ -106,9 +114,8 @@ unsigned type_of(JsonValue value);
 std::string canonical_json(JsonValue value);
 
 /// The schemas that a member of this name must satisfy, from all parts.
-std::vector<SchemaRef> schemas_of_member(const Demand& demand, std::string_view name);
-/// Whether a member's name matches the pattern.
-bool name_matches(std::string_view pattern, std::string_view name);
+std::vector<SchemaRef> schemas_of_member(const SchemaDocument& document, const Demand& demand,
+                                         std::string_view name);
 
 /// The texts of the schemas of a document.
 class SchemaWriter {

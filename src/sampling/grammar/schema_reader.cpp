@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "sampling/grammar/formats.h"
 #include "sampling/grammar/regex.h"
 #include "sampling/grammar/schema.h"
 
@@ -338,16 +337,14 @@ bool SchemaDocument::add_string_keyword(Demand& demand, const SchemaRef& ref, st
     } else if (keyword == "maxLength") {
         demand.max_length = std::min(demand.max_length, read_count(ref.pointer, keyword, value));
     } else if (keyword == "pattern") {
-        demand.patterns.emplace_back(read_text(ref.pointer, keyword, value));
+        demand.patterns.push_back({std::string(read_text(ref.pointer, keyword, value))});
     } else if (keyword == "format") {
         const std::string_view format = read_text(ref.pointer, keyword, value);
-        const std::string_view pattern = pattern_of_format(format);
-        if (pattern.empty())
+        std::optional<StringPattern> pattern = pattern_of_format(format);
+        if (!pattern)
             refuse_schema(child(ref.pointer, keyword),
                           "asks for the format \"" + printable(format) + "\", which agave cannot follow");
-        demand.patterns.emplace_back(pattern);
-        if (const uint32_t longest = longest_of_format(format); longest != 0)
-            demand.max_length = std::min(demand.max_length, longest);
+        demand.patterns.push_back(std::move(*pattern));
     } else {
         return false;
     }
@@ -429,20 +426,29 @@ void SchemaDocument::add_object(Demand& demand, const SchemaRef& ref) const {
     demand.objects.push_back(std::move(part));
 }
 
-bool name_matches(std::string_view pattern, std::string_view name) {
+namespace {
+
+bool name_matches(const SchemaDocument& document, std::string_view pattern, std::string_view name) {
     Rules rules;
-    return make_dfa(rules, rules.define(std::string(), read_regex(rules, pattern)))
-        .matches(json_string_inside(name));
+    rules.source = "the schema";
+    const Rule root = rules.define(std::string(), read_regex(rules, pattern));
+    return document.counted(make_dfa(rules, root)).matches(json_string_inside(name));
 }
 
-std::vector<SchemaRef> schemas_of_member(const Demand& demand, std::string_view name) {
+}  // namespace
+
+std::vector<SchemaRef> schemas_of_member(const SchemaDocument& document, const Demand& demand,
+                                         std::string_view name) {
     std::vector<SchemaRef> result;
+    size_t n_members = 0;
+    for (const Demand::ObjectPart& part : demand.objects) n_members += part.members.size();
+    document.count_work(n_members / 64 + 1);
     for (const Demand::ObjectPart& part : demand.objects) {
         bool known = false;
         for (const Demand::NamedSchema& member : part.members)
             if (member.name == name) result.push_back(member.schema), known = true;
         for (const Demand::NamedSchema& pattern : part.patterns)
-            if (name_matches(pattern.name, name)) result.push_back(pattern.schema), known = true;
+            if (name_matches(document, pattern.name, name)) result.push_back(pattern.schema), known = true;
         if (!known && part.rest.schema) result.push_back(part.rest);
     }
     return result;
@@ -481,7 +487,8 @@ bool SchemaDocument::are_disjoint(const SchemaRef& ref_a, const SchemaRef& ref_b
     if (both != kObject) return false;
     // Two kinds of objects: a member that both need, or that one needs, tells them apart.
     const auto told_apart = [&](const std::string& name) {
-        const std::vector<SchemaRef> in_a = schemas_of_member(a, name), in_b = schemas_of_member(b, name);
+        const std::vector<SchemaRef> in_a = schemas_of_member(*this, a, name),
+                                     in_b = schemas_of_member(*this, b, name);
         const auto is_never = [](const SchemaRef& ref) {
             return ref.schema.is(JsonKind::boolean) && !ref.schema.as_boolean();
         };

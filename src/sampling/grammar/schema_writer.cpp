@@ -177,22 +177,31 @@ Expr SchemaWriter::write_number(const Demand& demand) {
     const bool integer = !(demand.types & kFraction);
     if (!(demand.types & kInteger)) return rules_.never();  // no schema can ask for that
     if (demand.bounds.empty() && demand.factors.empty()) return integer ? json_.integer() : json_.number();
-    return bounded_number(rules_, demand.bounds, demand.factors, integer);
+    const Expr expr = bounded_number(rules_, demand.bounds, demand.factors, integer);
+    document_.count_work(100 + rules_.node(expr).states / 2);
+    return expr;
 }
 
 Expr SchemaWriter::write_string(const Demand& demand) {
-    const bool bounded = demand.min_length > 0 || demand.max_length != kUnbounded;
     if (demand.min_length > demand.max_length) return rules_.never();
-    if (demand.patterns.empty())
-        return bounded ? json_.string(demand.min_length, demand.max_length) : json_.string();
+    // Lengths that a pattern keeps by itself need no counting.
+    uint32_t shortest = 0, longest = kUnbounded;
+    for (const StringPattern& pattern : demand.patterns) {
+        shortest = std::max(shortest, pattern.shortest);
+        longest = std::min(longest, pattern.longest);
+    }
+    const uint32_t least = demand.min_length > shortest ? demand.min_length : 0;
+    const uint32_t most = demand.max_length < longest ? demand.max_length : kUnbounded;
+    const bool bounded = least > 0 || most != kUnbounded;
+    if (demand.patterns.empty()) return bounded ? json_.string(least, most) : json_.string();
     Expr inside;
     if (demand.patterns.size() == 1 && !bounded) {
-        inside = read_regex(rules_, demand.patterns[0]);
+        inside = read_regex(rules_, demand.patterns[0].text);
     } else {
-        Dfa all = matching(demand.patterns[0]);
+        Dfa all = document_.counted(matching(demand.patterns[0].text));
         for (size_t i = 1; i < demand.patterns.size(); i++)
-            all = intersect(all, matching(demand.patterns[i]));
-        if (bounded) all = intersect(all, plain_strings(demand.min_length, demand.max_length));
+            all = document_.counted(intersect(all, document_.counted(matching(demand.patterns[i].text))));
+        if (bounded) all = document_.counted(intersect(all, document_.counted(plain_strings(least, most))));
         inside = rules_.machine(std::move(all));
     }
     return rules_.sequence({rules_.literal("\""), inside, rules_.literal("\"")});
@@ -268,11 +277,14 @@ std::vector<Rules::Item> SchemaWriter::write_other_members(const Demand& demand,
         if (rules_.is_never(value)) continue;
         Expr name = json_.string();
         if (!names.empty() || !patterns.empty()) {
-            Dfa inside = plain_strings(0, kUnbounded);
-            if (!names.empty()) inside = subtract(inside, names_in(names));
-            for (const std::string& pattern : patterns)
-                inside = in_set(pattern) ? intersect(inside, matching(pattern))
-                                         : subtract(inside, matching(pattern));
+            Dfa inside = document_.counted(plain_strings(0, kUnbounded));
+            if (!names.empty())
+                inside = document_.counted(subtract(inside, document_.counted(names_in(names))));
+            for (const std::string& pattern : patterns) {
+                const Dfa matched = document_.counted(matching(pattern));
+                inside = document_.counted(in_set(pattern) ? intersect(inside, matched)
+                                                           : subtract(inside, matched));
+            }
             name = rules_.sequence(
                 {rules_.literal("\""), rules_.machine(std::move(inside)), rules_.literal("\"")});
         }
@@ -287,10 +299,12 @@ Expr SchemaWriter::write_object(const Demand& demand) {
         for (const Demand::NamedSchema& member : part.members) add_once(names, member.name);
     for (const std::string& name : demand.required) add_once(names, name);
 
+    document_.count_work(names.size() * names.size() / 100);
+
     std::vector<Rules::Item> items;
     uint32_t n_required = 0;
     for (const std::string& name : names) {
-        const Expr value = values_of(schemas_of_member(demand, name));
+        const Expr value = values_of(schemas_of_member(document_, demand, name));
         const bool required = has(demand.required, name);
         if (rules_.is_never(value)) {
             if (required) return value;
