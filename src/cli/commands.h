@@ -15,6 +15,7 @@ int perplexity_command(const CommandLine& line);
 int bench_command(const CommandLine& line);
 int plan_command(const CommandLine& line);
 int doctor_command(const CommandLine& line);
+int serve_command(const CommandLine& line);
 int pull_command(const CommandLine& line);
 int list_command(const CommandLine& line);
 int show_command(const CommandLine& line);

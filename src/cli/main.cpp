@@ -111,6 +111,10 @@ int execute(const CommandInfo& command, const CommandLine& line,
         case kCalibrate:
             return calibrate_command(line);
 #endif
+#if AGAVE_SERVER
+        case kServe:
+            return serve_command(line);
+#endif
 #if AGAVE_HUB
         case kPull:
             return pull_command(line);

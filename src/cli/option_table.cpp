@@ -33,6 +33,47 @@ constexpr OptionInfo options[] = {
     {"sequences", 0, "N", &Options::sequences, 1, 4096, nullptr, "Memory",
      "conversations that are held at the same time", kPlan},
 
+#if AGAVE_SERVER
+    {"host", 0, "HOST", &Options::host, 0, 0, "127.0.0.1", "Network",
+     "the address or name to listen at; any that other machines reach needs an API key", kServe},
+    {"port", 0, "N", &Options::port, 0, 65535, nullptr, "Network",
+     "the TCP port; 0 takes a free one and prints it", kServe},
+    {"max-connections", 0, "N", &Options::max_connections, 1, 1000000, nullptr, "Network",
+     "connections at the same time, idle ones included; more are turned away with 503", kServe},
+    {"grace", 0, "SECONDS", &Options::grace, 0, 86400, nullptr, "Network",
+     "how long answers that have begun may go on after SIGTERM or Ctrl-C", kServe},
+    {"api-key", 0, "KEY", &Options::api_keys, 0, 0, nullptr, "Access",
+     "a key that clients must bring; may be given several times. Other users of this machine see it in the "
+     "list of processes: --api-key-file hides it",
+     kServe},
+    {"api-key-file", 0, "FILE", &Options::api_key_file, 0, 0, nullptr, "Access",
+     "the keys, one a line; lines that begin with # are comments", kServe},
+    {"public-metrics", 0, nullptr, &Options::public_metrics, 0, 0, nullptr, "Access", "/metrics needs no key",
+     kServe},
+    {"cors-origin", 0, "ORIGIN", &Options::cors_origins, 0, 0, nullptr, "Access",
+     "let the web pages of this origin, e.g. https://app.example, ask the server; * is every page; may be "
+     "given several times",
+     kServe},
+    {"allowed-host", 0, "NAME", &Options::allowed_hosts, 0, 0, nullptr, "Access",
+     "a name, beside localhost and addresses, by which clients without a key may call this server; may be "
+     "given several times",
+     kServe},
+    {"rate-limit", 0, "X", &Options::rate_limit, 0, 1e9, nullptr, "Access",
+     "requests a minute for each key, or for each address where there are no keys; 0 is off", kServe},
+    {"ctx-size", 0, "N", &Options::context_size, 1, kMaxTokens, "the model's own, as far as memory allows",
+     "Scheduling", "tokens of context that all conversations of a model share", kServe},
+    {"max-running", 0, "N", &Options::max_running, 1, 1024, nullptr, "Scheduling",
+     "answers of one model that are generated at the same time", kServe},
+    {"max-waiting", 0, "N", &Options::max_waiting, 0, 1000000, nullptr, "Scheduling",
+     "requests of one model that wait for their turn; more are refused", kServe},
+    {"no-prefix-cache", 0, nullptr, &Options::no_prefix_cache, 0, 0, nullptr, "Scheduling",
+     "do not keep what was computed for later requests that begin alike", kServe},
+    {"alias", 0, "NAME", &Options::aliases, 0, 0, "the file's name without .gguf", "Models",
+     "how requests call the model; given once for each MODEL, in their order", kServe},
+    {"log", 0, "logfmt|json|off", &Options::log, 0, 0, nullptr, "Output",
+     "a line for each request on standard error, without queries, headers and texts", kServe},
+#endif
+
     {"temperature", 't', "X", &Options::temperature, 0, 1e6, "the file's, the family's, or 0.8", "Sampling",
      "0 always takes the likeliest token; higher is more varied", kRun | kChat},
     {"top-k", 0, "N", &Options::top_k, 0, kMaxTokens, "the file's, the family's, or 40", "Sampling",
@@ -150,11 +191,11 @@ constexpr OptionInfo options[] = {
 
     {"threads", 0, "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
      "threads to compute with",
-     kRun | kChat | kLogits | kPerplexity | kQuantize | kCalibrate | kPlan | kDoctor},
+     kRun | kChat | kLogits | kPerplexity | kQuantize | kCalibrate | kPlan | kDoctor | kServe},
     {"threads", 't', "N", &Options::n_threads, 1, 1024, "all processors", "Computation",
      "threads to compute with", kBench},
     {"kv-type", 0, "f16|f32", &Options::kv_type, 0, 0, nullptr, "Computation", "how K and V are stored",
-     kRun | kChat | kPerplexity | kBench | kCalibrate | kPlan},
+     kRun | kChat | kPerplexity | kBench | kCalibrate | kPlan | kServe},
     {"kv-type", 0, "f16|f32", &Options::logits_kv_type, 0, 0, nullptr, "Computation",
      "how K and V are stored", kLogits},
     {"exact", 0, nullptr, &Options::exact, 0, 0, nullptr, "Computation",
@@ -215,6 +256,14 @@ constexpr CommandInfo commands[] = {
      "Entries are kept for the next time in ~/.local/state/agave/history. `agave run MODEL` at a terminal is "
      "the same.",
      nullptr, 1, 1},
+#endif
+#if AGAVE_SERVER
+    {kServe, "serve", "MODEL [MODEL...]", "serve models to many clients over HTTP",
+     "Answers the APIs of OpenAI (/v1/chat/completions, /v1/completions, ...), Anthropic (/v1/messages) and "
+     "Ollama (/api/chat, ...), a chat page for browsers at /, /metrics for Prometheus, /health and /ready. "
+     "Listens on 127.0.0.1 until --host says otherwise. SIGTERM or Ctrl-C lets the answers end that have "
+     "begun; a second one ends the program. docs/server.md tells more.",
+     nullptr, 1, 64},
 #endif
     {kInspect, "inspect", "FILE", "show what a model file holds",
      "Prints metadata, architecture, weight formats and the memory that running the model takes. Works for "

@@ -31,8 +31,10 @@ enum Command : unsigned {
     kCalibrate = 16384,
     kPlan = 32768,
     kDoctor = 65536,
-    kEngine = kRun | kChat | kLogits | kPerplexity | kBench | kCalibrate | kPlan,  ///< those that compute
-    kEvery = 131071,
+    kServe = 131072,
+    kEngine =
+        kRun | kChat | kLogits | kPerplexity | kBench | kCalibrate | kPlan | kServe,  ///< those that compute
+    kEvery = 262143,
 };
 
 /// Everything that the options of all commands set, with its defaults.
@@ -115,6 +117,22 @@ struct Options {
     bool force = false;
     bool measure = false;
     std::string against;
+
+    std::string host = "127.0.0.1";
+    int64_t port = 8080;
+    std::vector<std::string> api_keys;
+    std::string api_key_file;
+    bool public_metrics = false;
+    std::vector<std::string> cors_origins;
+    std::vector<std::string> allowed_hosts;
+    double rate_limit = 0;
+    int64_t max_running = 32;
+    int64_t max_waiting = 256;
+    bool no_prefix_cache = false;
+    int64_t max_connections = 4096;
+    int64_t grace = 30;
+    std::vector<std::string> aliases;
+    std::string log = "logfmt";
 
     bool markdown = false;
     bool man = false;

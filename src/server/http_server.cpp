@@ -147,21 +147,6 @@ std::string_view HttpRequest::header(std::string_view lower_case_name) const {
     return {};
 }
 
-std::string plain_error_body(std::string_view, int status, std::string_view sentence) {
-    const char* type = status == 401   ? "authentication_error"
-                       : status == 403 ? "permission_error"
-                       : status == 429 ? "rate_limit_error"
-                       : status >= 500 ? "server_error"
-                                       : "invalid_request_error";
-    // Our own sentences hold nothing that JSON would want escaped; those of an Error may.
-    std::string safe = printable(sentence, 1000);
-    for (char& c : safe) {
-        if (c == '"' || c == '\\') c = '\'';
-    }
-    return strprintf("{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":%d}}",
-                     safe.c_str(), type, status);
-}
-
 struct HttpServer::State {
     HttpServerOptions options;
     HttpHandler handler;
@@ -181,7 +166,6 @@ struct HttpServer::State {
 
     State(HttpServerOptions o, HttpHandler h)
         : options(std::move(o)), handler(std::move(h)), access(options.access) {
-        if (!options.error_body) options.error_body = plain_error_body;
         max_connections = most_connections(options.max_connections);
         if (::getentropy(&next_id, sizeof next_id) != 0)
             fail(ErrorKind::runtime, "getentropy: %s", std::strerror(errno));
@@ -389,6 +373,13 @@ struct HttpServer::State {
         connection.path = reader.path();
     }
 
+    std::string error_body(std::string_view path, int status, std::string_view sentence) const {
+        return options.error_body ? options.error_body(path, status, sentence) : std::string(sentence);
+    }
+    const char* error_type() const {
+        return options.error_body ? "application/json" : "text/plain; charset=utf-8";
+    }
+
     void refuse(Connection& connection, int status, const char* sentence, double retry_after = 0) {
         begin_exchange(connection, false);
         if (connection.path.empty()) connection.method = {};
@@ -396,8 +387,8 @@ struct HttpServer::State {
         if (retry_after > 0)
             headers.emplace_back("retry-after", strprintf("%d", static_cast<int>(retry_after) + 1));
         if (status == 401) headers.emplace_back("www-authenticate", "Bearer");
-        connection.exchange->send(status, "application/json",
-                                  options.error_body(connection.path, status, sentence), headers);
+        connection.exchange->send(status, error_type(), error_body(connection.path, status, sentence),
+                                  headers);
         connection.reader = nullptr;
         flush(connection);
     }
@@ -444,8 +435,7 @@ struct HttpServer::State {
     void call_handler(const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
         const auto response = std::make_shared<ExchangeResponse>(exchange);
         const auto fail_with = [&](int status, const std::string& sentence) {
-            response->send(status, "application/json", options.error_body(request.path, status, sentence),
-                           {});
+            response->send(status, error_type(), error_body(request.path, status, sentence), {});
         };
         try {
             handler(request, response);

@@ -77,7 +77,7 @@ struct HttpServerOptions {
     double write_seconds = 30;            ///< without one byte being taken
     double drain_seconds = 30;            ///< after stop(), for the answers that have begun
 
-    /// The body (JSON) of an answer that refuses a request.
+    /// The body (JSON) of an answer that refuses a request; empty: the sentence alone, as text.
     std::function<std::string(std::string_view path, int status, std::string_view sentence)> error_body;
     /// Called on the loop's thread at the end of each request.
     std::function<void(const HttpOutcome&)> finished;
@@ -113,8 +113,5 @@ class HttpServer {
     struct State;
     std::unique_ptr<State> state_;
 };
-
-/// {"error": {...}} as OpenAI's API has it.
-std::string plain_error_body(std::string_view path, int status, std::string_view sentence);
 
 }  // namespace agave::server

@@ -181,9 +181,7 @@ TEST(HttpServer, TurnsErrorsIntoAnswers) {
     client.send(get("/usage"));
     std::string answer = client.read_answer();
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 Bad Request\r\n")) << answer;
-    EXPECT_EQ(
-        body_of(answer),
-        R"({"error":{"message":"no 'such' thing","type":"invalid_request_error","param":null,"code":400}})");
+    EXPECT_EQ(body_of(answer), "no \"such\" thing");
     client.send(get("/runtime"));
     EXPECT_TRUE(client.read_answer().starts_with("HTTP/1.1 500 "));
     client.send(get("/hello"));
