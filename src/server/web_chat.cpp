@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "web_chat_page.h"
+#include "server/web_chat_page.h"
 
 namespace agave::server {
 

@@ -165,6 +165,7 @@ class ServeTest(unittest.TestCase):
             body = json.dumps({"messages": [{"role": "user", "content": "go"}], "stream": True, "ignore_eos": True,
                                "max_tokens": 60000}).encode()
             client = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            self.addCleanup(client.close)
             client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
                            % len(body) + body)
             text = client.recv(65536)
