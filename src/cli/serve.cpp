@@ -89,9 +89,9 @@ class RunningModel {
     RunningModel(const std::string& argument, const Options& options)
         : file_(open_model(argument)),
           tokenizer_(Tokenizer::load(file_.metadata())),
-          engine_(file_, with_room_for(scheduler_options(options),
+          engine_(file_, with_room_for(scheduler_options(options, *tokenizer_),
                                        engine_options(options, options.kv_type, options.context_size, 1))),
-          scheduler_(engine_, scheduler_options(options)) {
+          scheduler_(engine_, scheduler_options(options, *tokenizer_)) {
         const std::string source(file_.metadata().text_or("tokenizer.chat_template", ""));
         if (!source.empty()) template_ = std::make_unique<chat::Template>(source);
     }
@@ -127,8 +127,9 @@ class RunningModel {
     }
 
   private:
-    static SchedulerOptions scheduler_options(const Options& options) {
+    static SchedulerOptions scheduler_options(const Options& options, const Tokenizer& tokenizer) {
         SchedulerOptions result;
+        result.end_tokens = tokenizer.end_of_generation();
         result.max_running = static_cast<int>(options.max_running);
         result.max_waiting = static_cast<int>(options.max_waiting);
         result.prefix_cache = !options.no_prefix_cache;
