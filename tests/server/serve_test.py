@@ -103,8 +103,10 @@ class ServeTest(unittest.TestCase):
             status, headers, body = server.ask("/v1/chat/completions", {
                 "messages": [{"role": "user", "content": "secret words"}], "max_tokens": 5, "ignore_eos": True})
             self.assertEqual(status, 200, body)
-            text = server.ask("/metrics")[2].decode()
-            self.assertIn('agave_generated_tokens_total{model="chat"} 5\n', text)
+            # The answer can arrive before the scheduler's step, which counts it, has ended.
+            end = time.monotonic() + 5
+            while 'agave_generated_tokens_total{model="chat"} 5\n' not in (text := server.ask("/metrics")[2].decode()):
+                self.assertLess(time.monotonic(), end, text)
             self.assertIn("agave_time_to_first_token_seconds_count 1\n", text)
             self.assertIn("agave_inter_token_seconds_count 4\n", text)
             self.assertIn('agave_generations_total{reason="length"} 1\n', text)
