@@ -2,12 +2,12 @@
 # Runs the official clients against `agave serve`: Python (openai, current and two major versions back,
 # anthropic, litellm, langchain-openai, llm), JavaScript (openai, @anthropic-ai/sdk, ai with its providers),
 # lm-eval and schemathesis. Installs them under build/clients at the first run.
-#   scripts/test-clients.sh [MODEL.gguf]     /work/models/smollm2.gguf, or $AGAVE_MODEL
-# Needs build/bin/agave or $AGAVE, python3 with venv, node and npm. Exits 1 when a case fails.
+#   scripts/test-clients.sh [MODEL.gguf]     else $AGAVE_MODEL, else SmolLM2, which scripts/get-model.sh fetches
+# Needs build/release/bin/agave or $AGAVE, python3 with venv, node and npm. Exits 1 when a case fails.
 set -eu
 cd "$(dirname "$0")/.."
-agave=${AGAVE:-build/bin/agave}
-model=${1:-${AGAVE_MODEL:-/work/models/smollm2.gguf}}
+agave=${AGAVE:-build/release/bin/agave}
+model=${1:-${AGAVE_MODEL:-$(scripts/get-model.sh smollm2)}}
 port=${PORT:-8199}
 url=http://127.0.0.1:$port
 [ -x "$agave" ] || { echo "test-clients.sh: there is no program '$agave'" >&2; exit 2; }

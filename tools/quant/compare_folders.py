@@ -50,7 +50,7 @@ def largest(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--agave", type=pathlib.Path, default=ROOT / "build/dev/bin/agave")
-    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path("/work/shared"))
+    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[3] / "shared")
     parser.add_argument("--format", default="F32")
     parser.add_argument("names", nargs="*", default=MODELS)
     arguments = parser.parse_args()

@@ -228,7 +228,7 @@ def main() -> int:
     parser.add_argument("--auto-gptq", type=pathlib.Path, required=True)
     parser.add_argument("--auto-awq", type=pathlib.Path, required=True)
     parser.add_argument("--agave", type=pathlib.Path, default=ROOT / "build/dev/bin/agave")
-    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path("/work/shared"))
+    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[3] / "shared")
     parser.add_argument("names", nargs="*", default=MODELS)
     arguments = parser.parse_args()
     mx.set_default_device(mx.cpu)
