@@ -138,8 +138,7 @@ Check check_build() {
 #if AGAVE_HUB
 Check check_downloads() {
     try {
-        hub::curl();
-        return {"downloads", State::ok, "agave pull works with " + std::string(hub::kCurlKind), ""};
+        return {"downloads", State::ok, "agave pull works with " + std::string(hub::curl_kind()), ""};
     } catch (const Error& error) {
         return {"downloads", State::broken, error.what(),
                 "install it; without it only 'agave pull' is missing"};

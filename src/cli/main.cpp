@@ -101,10 +101,12 @@ int execute(const CommandInfo& command, const CommandLine& line,
             return perplexity_command(line);
         case kBench:
             return bench_command(line);
+#if AGAVE_PLAN
         case kPlan:
             return plan_command(line);
         case kDoctor:
             return doctor_command(line);
+#endif
 #if AGAVE_QUANTIZE
         case kQuantize:
             return quantize_command(line);

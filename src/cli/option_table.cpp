@@ -304,6 +304,7 @@ constexpr CommandInfo commands[] = {
      "(median), \"tokens_per_second_lowest\", \"tokens_per_second_highest\", \"bytes_per_second\", "
      "\"operations_per_second\", \"limit\", \"share_of_limit\"}`",
      1, 1},
+#if AGAVE_PLAN
     {kPlan, "plan", "MODEL", "what a model needs, and how fast it will be",
      "Without loading the model: the memory for weights, K/V, recurrent state and scratch, the longest "
      "context that fits, and the speed to expect on this machine, whose limits it measures in a second or "
@@ -324,6 +325,7 @@ constexpr CommandInfo commands[] = {
      "(when "
      "there is one)}], \"limits\": {as bench}}`",
      0, 0},
+#endif
 #if AGAVE_QUANTIZE
     {kQuantize, "quantize", "IN OUT FORMAT", "make a smaller model file",
      "Writes the model IN to the GGUF file OUT, its matrices in FORMAT: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, "
@@ -358,7 +360,7 @@ constexpr CommandInfo commands[] = {
      "is "
      "installed only when its hash is right. HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and the usual "
      "proxy "
-     "variables are honoured. Needs the system's libcurl.",
+     "variables are honoured. Needs the system's libcurl, or the program curl.",
      nullptr, 1, 1},
     {kList, "list", "", "list the downloaded models",
      "Prints the models of the cache, with the names that stand for them wherever a command takes MODEL.",

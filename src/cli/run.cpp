@@ -11,9 +11,12 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/engine_options.h"
+#if AGAVE_CHAT
 #include "cli/grammar_options.h"
+#endif
 #include "cli/output.h"
 #include "cli/prompt.h"
+#include "sampling/constraint.h"
 
 namespace agave::cli {
 
@@ -176,13 +179,22 @@ int run_command(const CommandLine& line) {
     const double start = monotonic_seconds();
     const Options& options = line.options;
     StopMatcher stops(options.stops);
+#if AGAVE_CHAT
     AnswerGrammar grammar = read_grammar(options);
+#else
+    if (!options.grammar.empty() || !options.json_schema.empty())
+        fail(ErrorKind::unsupported, "this build has no grammars; they come with the option -DAGAVE_CHAT=ON");
+#endif
     const ModelFile file = open_model(line.arguments[0]);
     const std::string words = read_prompt(line);
     const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(file.metadata());
     const Prompt prompt = make_prompt(words, options, file, *tokenizer);
+#if AGAVE_CHAT
     if (grammar.grammar) grammar.trie = std::make_unique<TokenTrie>(*tokenizer);
     const std::unique_ptr<TokenConstraint> constraint = grammar.constrain_answer(prompt.syntax, prompt.text);
+#else
+    const std::unique_ptr<TokenConstraint> constraint;
+#endif
     const SamplingParameters sampling = sampling_parameters(line, file.metadata(), *tokenizer);
     Sampler sampler(sampling, tokenizer->n_vocab());
     Engine engine(file, engine_options(options, options.kv_type, options.context_size, 1));

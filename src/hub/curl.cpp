@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "base/error.h"
+#include "hub/curl_program.h"
 
 namespace agave::hub {
 
@@ -20,13 +21,21 @@ void find(void* library, const char* name, F& function) {
     if (!function) fail(ErrorKind::unsupported, "the libcurl of this system is too old: it has no %s", name);
 }
 
+const char* kind = "libcurl";
+
 Curl load() {
     void* library = nullptr;
     for (const char* name : names)
         if (!library) library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        fail(ErrorKind::unsupported,
-             "downloading needs libcurl, which is not installed (Debian and Ubuntu: apt install libcurl4)");
+    if (!library && !has_curl_program())
+        fail(
+            ErrorKind::unsupported,
+            "downloading needs libcurl or the program curl, and neither is installed (Debian and Ubuntu: apt "
+            "install libcurl4)");
+    if (!library) {
+        kind = "the program curl";
+        return curl_program();
+    }
     Curl curl{};
     find(library, "curl_easy_init", curl.easy_init);
     find(library, "curl_easy_setopt", curl.easy_setopt);
@@ -52,11 +61,14 @@ Curl load() {
 
 }  // namespace
 
-const char* const kCurlKind = "libcurl";
-
 const Curl& curl() {
     static const Curl loaded = load();
     return loaded;
+}
+
+const char* curl_kind() {
+    curl();
+    return kind;
 }
 
 }  // namespace agave::hub

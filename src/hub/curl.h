@@ -61,11 +61,11 @@ enum CurlInfo : int {
     kCurlRedirectUrl = 0x10001f,
 };
 
-/// What curl() is.
-extern const char* const kCurlKind;
-
-/// The library, loaded at the first call. Throws Error(unsupported) that says what to install where there is
-/// none.
+/// The library, loaded at the first call, or where there is none the program curl. Throws Error(unsupported)
+/// that says what to install where there is neither.
 const Curl& curl();
+
+/// What curl() is: "libcurl" or "the program curl". Throws as it does.
+const char* curl_kind();
 
 }  // namespace agave::hub
