@@ -41,7 +41,7 @@ format-check:
 	@scripts/format.sh --check
 
 size: build
-	@python3 tools/checks/binary.py --ceiling 2228224 $(AGAVE)
+	@python3 tools/checks/binary.py --ceiling 2244608 $(AGAVE)
 
 clean:
 	@rm -rf build
