@@ -23,7 +23,7 @@ std::string http_date() {
 
 void Mailbox::post(std::shared_ptr<Exchange> exchange) {
     std::lock_guard lock(mutex_);
-    if (exchange->posted_) return;
+    if (exchange->posted_ || closed_) return;
     exchange->posted_ = true;
     ready_.push_back(std::move(exchange));
     if (loop_sleeps_) wakeup.notify();
@@ -40,6 +40,14 @@ std::vector<std::shared_ptr<Exchange>> Mailbox::take() {
 void Mailbox::loop_awake() {
     std::lock_guard lock(mutex_);
     loop_sleeps_ = false;
+}
+
+void Mailbox::close() {
+    // They hold the mailbox, so it must not hold them for ever.
+    std::vector<std::shared_ptr<Exchange>> left;
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    left.swap(ready_);
 }
 
 Exchange::Exchange(std::shared_ptr<Mailbox> mailbox, Setup setup)

@@ -18,6 +18,8 @@ class Mailbox {
     std::vector<std::shared_ptr<Exchange>> take();
     /// The loop takes before it sleeps again, so that no post need wake it.
     void loop_awake();
+    /// Nobody takes any more: lets go of what was posted, and of what will be.
+    void close();
 
     Wakeup wakeup;
     std::atomic<bool> stopping{false};
@@ -25,7 +27,7 @@ class Mailbox {
   private:
     std::mutex mutex_;
     std::vector<std::shared_ptr<Exchange>> ready_;
-    bool loop_sleeps_ = false;
+    bool loop_sleeps_ = false, closed_ = false;
 };
 
 /// One request's answer on its way from the thread that makes it to the connection.

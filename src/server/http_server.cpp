@@ -181,6 +181,7 @@ struct HttpServer::State {
             if (connection->exchange) connection->exchange->client_gone();
             ::close(connection->fd);
         }
+        mailbox->close();
     }
 
     void listen() {

@@ -451,8 +451,8 @@ TEST_P(OneModel, LongPromptsHoldNobodyUp) {
     options.max_running = 2;
     options.prefill_budget = 64;
     Engine engine(file_, engine_options(options, 2048));
-    Scheduler scheduler(engine, options);
     Collector fast, slow;
+    Scheduler scheduler(engine, options);
     scheduler.submit(make_request(4, 20), fast);
     scheduler.step();
     scheduler.submit(make_request(640, 1), slow);
