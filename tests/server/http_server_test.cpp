@@ -309,7 +309,7 @@ TEST(HttpServer, KeepsItsTimes) {
     reader.send(get("/big"));
     EXPECT_TRUE(head.read_all().starts_with("HTTP/1.1 408 "));
     EXPECT_TRUE(body.read_all().starts_with("HTTP/1.1 408 "));
-    EXPECT_TRUE(eventually([&] { return server.server().n_connections() == 1; }));
+    EXPECT_TRUE(eventually([&] { return server.server().n_connections() <= 1; }));
     EXPECT_TRUE(idle.at_end());
     EXPECT_GT(monotonic_seconds() - begin, 1.0);
 }
